@@ -1,0 +1,115 @@
+"""One guard for every Python API and every gateway in front of one.
+
+The names here are loaded when they are first used, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .access.guard import Guard
+    from .access.identity import ClaimNames
+    from .access.policy import (
+        Policy,
+        all_of,
+        any_of,
+        anyone,
+        authenticated,
+        claim,
+        none_of,
+        roles,
+        scopes,
+    )
+    from .access.profiles import keycloak, rfc9068
+    from .access.provider import Provider
+    from .access.routes import by_route
+    from .config.load import load
+    from .credentials import Credentials, current
+    from .decision import Allow, Decision, Deny
+    from .errors import GuardError, InsufficientScope, InvalidToken, Misconfigured, MissingToken, Unavailable
+    from .messages import Request
+    from .runners.outside import averify, verify
+    from .sources.discovery import discovered
+    from .sources.fixed import fixed, shared_secret
+    from .sources.jwks import KeySettings, jwks
+    from .sources.salted import salted
+    from .tokens.compact import Limits
+
+__all__ = [
+    "Allow",
+    "ClaimNames",
+    "Credentials",
+    "Decision",
+    "Deny",
+    "Guard",
+    "GuardError",
+    "InsufficientScope",
+    "InvalidToken",
+    "KeySettings",
+    "Limits",
+    "Misconfigured",
+    "MissingToken",
+    "Policy",
+    "Provider",
+    "Request",
+    "Unavailable",
+    "all_of",
+    "any_of",
+    "anyone",
+    "authenticated",
+    "averify",
+    "by_route",
+    "claim",
+    "current",
+    "discovered",
+    "fixed",
+    "jwks",
+    "keycloak",
+    "load",
+    "none_of",
+    "rfc9068",
+    "roles",
+    "salted",
+    "scopes",
+    "shared_secret",
+    "verify",
+]
+
+_HOMES = {
+    "access.guard": ("Guard",),
+    "access.identity": ("ClaimNames",),
+    "access.policy": (
+        "Policy", "all_of", "any_of", "anyone", "authenticated", "claim", "none_of", "roles", "scopes",
+    ),
+    "access.profiles": ("keycloak", "rfc9068"),
+    "access.provider": ("Provider",),
+    "access.routes": ("by_route",),
+    "config.load": ("load",),
+    "credentials": ("Credentials", "current"),
+    "decision": ("Allow", "Decision", "Deny"),
+    "errors": ("GuardError", "InsufficientScope", "InvalidToken", "Misconfigured", "MissingToken", "Unavailable"),
+    "messages": ("Request",),
+    "runners.outside": ("averify", "verify"),
+    "sources.discovery": ("discovered",),
+    "sources.fixed": ("fixed", "shared_secret"),
+    "sources.jwks": ("KeySettings", "jwks"),
+    "sources.salted": ("salted",),
+    "tokens.compact": ("Limits",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

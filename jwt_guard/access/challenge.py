@@ -1,0 +1,66 @@
+"""A refusal → what the client is told: status, RFC 6750 challenge, and a small fixed body."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from ..errors import InsufficientScope, MethodNotAllowed, Unavailable
+from ..messages import Response
+
+if TYPE_CHECKING:
+    from ..errors import GuardError
+
+__all__ = ["quoted", "refusal"]
+
+# Constant text: which check failed is nobody's business but ours (it is in the log, under the same id).
+_SENTENCES = {
+    "invalid_request": "The request does not carry its access token as RFC 6750 says",
+    "invalid_token": "The access token is not valid here",
+    "insufficient_scope": "The access token does not allow this",
+}
+_PLAIN_SENTENCES = {
+    401: "An access token is needed",
+    405: "The route does not take this method",
+    503: "The access token cannot be checked at the moment",
+}
+
+
+def refusal(error: GuardError, realm: str, reference: str) -> Response:
+    """Return the answer to who was refused with *error*; *reference* is the id that the log has, too."""
+    sentence = _SENTENCES.get(error.code or "") or _PLAIN_SENTENCES.get(error.status, "The request was refused")
+    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
+    if isinstance(error, Unavailable):
+        headers.append(("retry-after", str(error.retry_after)))
+    elif isinstance(error, MethodNotAllowed):
+        headers.append(("allow", ", ".join(sorted(error.allowed))))
+    else:
+        headers.append(("www-authenticate", _challenge(error, realm, sentence)))
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": sentence,
+        "id": reference,
+    }
+    body = json.dumps(problem).encode()
+    headers.append(("content-length", str(len(body))))
+    return Response(error.status, tuple(headers), body)
+
+
+def _challenge(error: GuardError, realm: str, sentence: str) -> str:
+    parts = [f"Bearer realm={quoted(realm)}"]
+    if error.code is not None:  # RFC 6750 §3.1: none where nothing was sent
+        parts += [f'error="{error.code}"', f"error_description={quoted(sentence)}"]
+    if isinstance(error, InsufficientScope) and error.required:
+        parts.append(f"scope={quoted(' '.join(sorted(error.required)))}")
+    return ", ".join(parts)
+
+
+def quoted(text: str) -> str:
+    """Return *text* as a quoted-string (RFC 9110 §5.6.4); ValueError for what no header may carry."""
+    if not text.isascii() or not text.isprintable():
+        message = "a header carries printable ASCII"
+        raise ValueError(message)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,114 @@
+"""Guard: a value that decides about requests.  The whole story is on this page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..decision import Allow, Deny
+from ..errors import GuardError, InvalidToken, Misconfigured, Unavailable, UnknownIssuer, shown
+from ..tokens.bearer import extract, offers_credentials
+from ..tokens.claims import check
+from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
+from ..tokens.keys import Key
+from ..tokens.verify import verify
+from .challenge import quoted
+from .policy import Policy, all_of, ask, authenticated, is_open
+from .provider import Provider
+
+if TYPE_CHECKING:
+    from ..credentials import Credentials
+    from ..decision import Decision
+    from ..flow import Flow
+    from ..messages import Request
+    from ..tokens.compact import UnverifiedToken
+
+__all__ = ["Guard"]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Providers to trust and a policy to hold: share one between threads, loops and frameworks.
+
+    It holds no client, lock or loop.  Raises Misconfigured for two providers of one name or issuer.
+    """
+
+    providers: Sequence[Provider]
+    policy: Policy = authenticated()
+    realm: str = "api"
+    """What challenges say (RFC 9110 §11.5)."""
+    limits: Limits = DEFAULT_LIMITS
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+    _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that each token has one provider at most."""
+        providers = tuple(self.providers)
+        if not providers or not all(isinstance(provider, Provider) for provider in providers):
+            raise Misconfigured("a guard needs providers")
+        if len({provider.name for provider in providers}) < len(providers):
+            raise Misconfigured("two providers have one name")
+        by_issuer = {issuer: provider for provider in providers for issuer in provider.issuers}
+        if len(by_issuer) < sum(len(provider.issuers) for provider in providers):
+            raise Misconfigured("two providers have one issuer")
+        if not callable(self.policy):
+            raise Misconfigured("the policy is a function of request and credentials")
+        try:
+            quoted(self.realm)
+        except ValueError as error:
+            raise Misconfigured(f"realm: {error}") from None
+        object.__setattr__(self, "providers", providers)
+        object.__setattr__(self, "_by_issuer", by_issuer)
+
+    def decide(self, request: Request) -> Flow[Decision]:
+        """Return whether *request* may pass, and as whom.
+
+        Only a GuardError becomes a Deny: a bug stays a bug, and never an accidental yes.
+        """
+        try:
+            if is_open(self.policy, request) and not offers_credentials(request):
+                return Allow(None)  # absent is the only anonymous; a bad token is refused on an open route too
+            credentials = yield from self.admit(extract(request, self.limits.token))
+            return (yield from ask(self.policy, request, credentials))
+        except GuardError as error:
+            return Deny(error)
+
+    def glance(self, authorization: str | bytes | None, request: Request) -> Decision | None:
+        """Return the decision where it takes neither a flow nor a wait, else None: then run :meth:`decide`."""
+        if authorization is None and is_open(self.policy, request):
+            return Allow(None)
+        return None
+
+    def admit(self, text: str) -> Flow[Credentials]:
+        """Return whom the token *text* names, or raise the GuardError that says why it is not taken."""
+        token = parse(text, self.limits)
+        provider = self._provider(token)
+        try:
+            key = provider.source(token)
+            if not isinstance(key, Key):
+                # Whoever must wait, or make us ask somebody, brings a token that could be good.
+                check(token, provider.rules, self.clock())
+                key = yield from key
+        except Unavailable:
+            check(token, provider.rules, self.clock())  # what is bad anyway is 401, also during an outage
+            raise
+        claims = verify(token, key)
+        check(claims, provider.rules, self.clock())
+        return provider.read(claims, provider.name)
+
+    def requiring(self, policy: Policy) -> Guard:
+        """Return this guard with *policy* on top of its own."""
+        return replace(self, policy=all_of(self.policy, policy))
+
+    def _provider(self, token: UnverifiedToken) -> Provider:
+        """Return the provider that the unverified issuer picks; its keys and rules do the rest."""
+        issuer = token.issuer
+        provider = self._by_issuer.get(issuer) if isinstance(issuer, str) else None
+        if provider is None:
+            raise UnknownIssuer(issuer)
+        if token.alg not in provider.allowed:
+            raise InvalidToken(f"the algorithm {shown(token.alg)} is not allowed for {provider.name}")
+        return provider

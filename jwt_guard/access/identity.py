@@ -1,0 +1,119 @@
+"""Claims → Credentials: one reader for each dialect of user, client, scopes and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from ..credentials import Credentials, ReadOnly
+from ..errors import ClaimRejected, Misconfigured
+from ..tokens.claims import Claims
+
+__all__ = ["ClaimNames", "Path", "Reader", "reader"]
+
+Reader: TypeAlias = Callable[[Claims, str], Credentials]
+"""(claims, provider name) → credentials; raises ClaimRejected for a claim of the wrong shape."""
+Path: TypeAlias = "str | tuple[str, ...]"
+"""A claim, or the way to one inside others: ``("realm_access", "roles")``."""
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNames:
+    """Which claims say what; of each list the first that is present wins."""
+
+    user: tuple[Path, ...] = ("sub",)
+    client: tuple[Path, ...] = ("client_id", "azp", "cid")
+    scopes: tuple[Path, ...] = ("scope", "scp")
+    roles: tuple[Path, ...] = ("roles",)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty name; an empty list says that no claim tells."""
+        for paths in (self.user, self.client, self.scopes, self.roles):
+            if not isinstance(paths, tuple):
+                raise Misconfigured("claim names: each is a tuple of names or paths")
+            for path in paths:
+                if not path or not all(isinstance(name, str) and name for name in _steps(path)):
+                    raise Misconfigured("claim names: a name is a text that is not empty")
+
+
+def reader(names: ClaimNames, is_machine: Callable[[Mapping[str, Any]], bool] | None = None) -> Reader:
+    """Return the reader of *names*.
+
+    A token whose user is its client itself names nobody (RFC 9068 §5), nor does one that *is_machine*.
+    """
+    user, client = _finder(names.user), _finder(names.client)
+    scopes, roles = _finder(names.scopes), _finder(names.roles)
+
+    def read(claims: Claims, provider: str) -> Credentials:
+        values = claims.values
+        who, application = _text(*user(values)), _text(*client(values))
+        if who is not None and (who == application or (is_machine is not None and is_machine(values))):
+            who = None
+        return Credentials(
+            who, application, _words(*scopes(values)), _names(*roles(values)), provider, ReadOnly(values)
+        )
+
+    return read
+
+
+def _steps(path: Path) -> tuple[str, ...]:
+    return (path,) if isinstance(path, str) else path
+
+
+def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], tuple[str, Any]]:
+    """Return a function that gives the first of *paths* that is present, and its value (None where none is)."""
+    plain = tuple(path for path in paths if isinstance(path, str))
+
+    def find_plain(values: Mapping[str, Any]) -> tuple[str, Any]:
+        for name in plain:
+            value = values.get(name)
+            if value is not None:
+                return name, value
+        return "", None
+
+    def find_deep(values: Mapping[str, Any]) -> tuple[str, Any]:
+        for path in paths:
+            value: Any = values
+            for name in _steps(path):
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None:
+                return _steps(path)[0], value
+        return "", None
+
+    return find_plain if len(plain) == len(paths) else find_deep
+
+
+def _text(claim: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return value[0]  # PyJOAT names the client in aud
+    raise ClaimRejected(claim, "names nobody: it is no text")
+
+
+def _words(claim: str, value: object) -> frozenset[str]:
+    """Read a scope: words between spaces (RFC 6749 §3.3), or a list of words."""
+    if value is None:
+        return _NOTHING
+    if isinstance(value, str):
+        return _split(value)
+    return _names(claim, value)
+
+
+@lru_cache(maxsize=512)  # an issuer grants the same few scopes again and again
+def _split(text: str) -> frozenset[str]:
+    return frozenset(word for word in text.split(" ") if word)
+
+
+def _names(claim: str, value: object) -> frozenset[str]:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, str):
+        return frozenset((value,)) if value else _NOTHING
+    if isinstance(value, list) and all(isinstance(name, str) and name and " " not in name for name in value):
+        return frozenset(value)
+    raise ClaimRejected(claim, "is neither a text nor a list of names")

@@ -1,0 +1,133 @@
+"""Provider: whose tokens, which keys, which rules, and how to read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import Misconfigured, shown
+from ..flow import Flow
+from ..sources.discovery import discovered
+from ..tokens import claims
+from ..tokens.algorithms import ASYMMETRIC, HMAC
+from ..tokens.compact import UnverifiedToken
+from ..tokens.keys import Key
+from .identity import ClaimNames, Reader, reader
+
+if TYPE_CHECKING:
+    from ..tokens.claims import Rule
+
+__all__ = ["KeySource", "Provider"]
+
+KeySource: TypeAlias = Callable[[UnverifiedToken], "Key | Flow[Key]"]
+"""Gives the key that a token means, at once or by a flow; raises UnknownKey or KeysUnavailable."""
+
+_MOST_LEEWAY = 300
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Whose tokens are taken, and what must hold of them.
+
+    Everything is checked when it is made; raises Misconfigured.
+    """
+
+    name: str
+    """What credentials and logs call it."""
+    issuer: str | Sequence[str]
+    """The exact ``iss``, or several."""
+    audience: str | Sequence[str]
+    """The exact ``aud`` that means us, or several."""
+    keys: KeySource | None = None
+    """Where its keys are; None: discovered from the issuer."""
+    algorithms: Sequence[str] | None = None
+    """Which algorithms it may use; None: every one that its keys can (HMAC only with secrets)."""
+    leeway: float = 30
+    """Seconds that two clocks may differ."""
+    typ: Sequence[str] | None = None
+    """Which ``typ`` a token must have; None: what access tokens have, or none."""
+    max_age: float | None = None
+    """Seconds after ``iat`` that a token is taken at most."""
+    required: Sequence[str] = ()
+    """Claims that must be there."""
+    claims: ClaimNames = ClaimNames()
+    """Which claims say who and what."""
+    is_machine: Callable[[Any], bool] | None = None
+    """Says of claims whether they name a machine rather than a person, where their names do not tell."""
+    extra_rules: Sequence[Rule] = ()
+    """What else must hold."""
+    audience_claim: str = "aud"
+    """The claim that is compared with *audience*."""
+    issuers: frozenset[str] = field(init=False, repr=False)
+    rules: tuple[Rule, ...] = field(init=False, repr=False)
+    read: Reader = field(init=False, repr=False, compare=False)
+    source: KeySource = field(init=False, repr=False, compare=False)
+    allowed: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check everything, and prepare what requests need."""
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise Misconfigured(f"provider {shown(self.name)}: a name is letters, digits, dots, dashes and underscores")
+        self._set("issuers", self._texts("issuer", self.issuer))
+        audiences = self._texts("audience", self.audience)
+        if not _is_number(self.leeway) or not 0 <= self.leeway <= _MOST_LEEWAY:
+            raise self._wrong(f"leeway is 0 to {_MOST_LEEWAY} seconds")
+        if self.max_age is not None and not (_is_number(self.max_age) and self.max_age > 0):
+            raise self._wrong("max_age is a number of seconds above 0")
+        types = claims.ACCESS_TOKEN_TYPES if self.typ is None else self._texts("typ", self.typ)
+        required = self._texts("required", self.required) if self.required else frozenset()
+        self._set("source", discovered(self.issuers) if self.keys is None else self.keys)
+        self._set("allowed", self._allowed())
+        self._set("read", reader(self.claims, self.is_machine))
+        rules = [
+            claims.well_typed(),
+            claims.of_type(types),
+            claims.issued_by(self.issuers),
+            claims.meant_for(audiences, self.audience_claim),
+            claims.not_expired(self.leeway),
+            claims.not_before(self.leeway),
+            claims.not_from_the_future(self.leeway),
+            claims.access_token(),
+            claims.bearer_only(),
+            *(claims.has(name) for name in sorted(required)),
+            *self.extra_rules,
+        ]
+        if self.max_age is not None:
+            rules.append(claims.no_older_than(self.max_age, self.leeway))
+        self._set("rules", tuple(rules))
+
+    def _allowed(self) -> frozenset[str]:
+        possible: frozenset[str] = getattr(self.source, "algorithms", ASYMMETRIC)
+        if self.algorithms is None:
+            allowed = possible
+        else:
+            allowed = self._texts("algorithms", self.algorithms)
+            unknown = allowed - ASYMMETRIC - HMAC.keys()
+            if unknown:
+                raise self._wrong(f"algorithms {shown(sorted(unknown))} are not known here")
+            if not allowed <= possible:
+                raise self._wrong(f"algorithms {shown(sorted(allowed - possible))} do not fit its keys")
+        if allowed & HMAC.keys() and allowed - HMAC.keys():
+            raise self._wrong("HMAC and public keys do not mix: whoever can check the one could sign for the other")
+        return allowed
+
+    def _texts(self, what: str, value: str | Sequence[str]) -> frozenset[str]:
+        texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence | frozenset) else ()
+        if not texts or not all(isinstance(text, str) and text and text == text.strip() for text in texts):
+            raise self._wrong(f"{what} is a text that is not empty, or a list of such")
+        if what in ("issuer", "audience") and "*" in texts:
+            raise self._wrong(f"{what} is compared exactly: '*' would be nobody's name")
+        return frozenset(texts)
+
+    def _wrong(self, reason: str) -> Misconfigured:
+        return Misconfigured(f"provider {self.name}: {reason}")
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,173 @@
+"""Method and path → the policy of the first route that matches: paths compared in one normal form.
+
+This is the only place that takes paths apart.  A path that two programs could read differently matches
+no route at all, so that nothing is let in on one reading and served on another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from ..decision import Decision, Deny
+from ..errors import InsufficientScope, MethodNotAllowed, Misconfigured, shown
+from .policy import Policy, ask, is_open
+
+if TYPE_CHECKING:
+    from ..credentials import Credentials
+    from ..flow import Flow
+    from ..messages import Request
+
+__all__ = ["Route", "by_route", "segments"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1: a method
+_PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
+_NOT_A_PATH = re.compile(r"[^\x21-\x7e]|[\\#?;]|//|%(?![0-9A-Fa-f]{2})|%(?:2[Ff]|5[Cc]|00|3[Bb])")
+_OPAQUE = re.compile(r"[^\x21-\x7e]|[\\#?]|//|%(?![0-9A-Fa-f]{2})|%(?:5[Cc]|00)")
+_LONGEST = 8_192
+
+
+def segments(path: str, *, opaque: bool = False) -> tuple[str, ...] | None:
+    """Return the decoded segments of *path*, or None where it has no unambiguous normal form.
+
+    A trailing slash does not make another path.  ``%2F``, ``%5C``, ``;``, ``//``, dot segments, NUL,
+    broken escapes and what is not UTF-8 have no normal form; *opaque* lets ``%2F`` and ``;`` stand inside
+    one segment.
+    """
+    if not path.startswith("/") or len(path) > _LONGEST or (_OPAQUE if opaque else _NOT_A_PATH).search(path):
+        return None
+    pieces = path[1:].removesuffix("/").split("/")
+    try:
+        decoded = tuple(unquote_to_bytes(piece).decode("utf-8") for piece in pieces)
+    except UnicodeDecodeError:
+        return None
+    if any(piece in (".", "..") or any(map(_is_control, piece)) for piece in decoded):
+        return None
+    return decoded if decoded != ("",) else ()
+
+
+def _is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path, and what it asks for by method."""
+
+    path: str
+    """As written: ``{name}`` is one segment, a last ``**`` the rest, also none of it."""
+    pieces: tuple[str | None, ...]
+    """None stands for any one segment."""
+    deep: bool
+    opaque: bool
+    policies: tuple[tuple[frozenset[str] | None, Policy], ...]
+    """None stands for every method."""
+
+    def matches(self, path: tuple[str, ...]) -> bool:
+        """Say whether the segments are of this route."""
+        if len(path) < len(self.pieces) or (len(path) > len(self.pieces) and not self.deep):
+            return False
+        # An empty segment cannot occur in the middle, and `{id}` does not mean "nothing".
+        return all(
+            (given != "") if wanted is None else wanted == given for wanted, given in zip(self.pieces, path, strict=False)
+        )
+
+    def policy_for(self, method: str) -> Policy | None:
+        """Return what *method* asks for, or None where the route has no such method."""
+        for methods, policy in self.policies:
+            if methods is None or method in methods:
+                return policy
+        return None
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Every method that the route takes by name."""
+        return frozenset(method for methods, _ in self.policies for method in methods or ())
+
+
+RouteRow: TypeAlias = "tuple[str | Sequence[str] | None, str, Policy]"
+"""(method, methods, or None for all of them; path; policy)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _ByRoute:
+    routes: tuple[Route, ...]
+
+    def __call__(self, request: Request, credentials: Credentials) -> Flow[Decision]:
+        found = self._find(request)
+        if isinstance(found, Deny):
+            return found
+        return (yield from ask(found, request, credentials))
+
+    def is_open(self, request: Request) -> bool:
+        found = self._find(request)
+        return not isinstance(found, Deny) and is_open(found, request)
+
+    def _find(self, request: Request) -> Policy | Deny:
+        plain, opaque = segments(request.path), segments(request.path, opaque=True)
+        for route in self.routes:
+            path = opaque if route.opaque else plain
+            if path is not None and route.matches(path):
+                policy = route.policy_for(request.method)
+                return Deny(MethodNotAllowed(route.methods)) if policy is None else policy
+        return Deny(InsufficientScope(reason="no route allows this path"))
+
+
+def by_route(rows: Iterable[RouteRow], *, encoded: Iterable[str] = ()) -> Policy:
+    """Return the policy that asks the first route whose path matches; what none matches is refused.
+
+    Several rows of one path are one route.  ``GET`` includes ``HEAD``.  The paths in *encoded* let ``%2F``
+    and ``;`` stand inside a segment.  Raises Misconfigured.
+    """
+    opaque = frozenset(encoded)
+    routes: dict[_Form, tuple[str, list[tuple[frozenset[str] | None, Policy]]]] = {}
+    written: set[str] = set()
+    for row in rows:
+        if not isinstance(row, tuple) or len(row) != 3 or not isinstance(row[1], str):  # noqa: PLR2004
+            raise Misconfigured("a route is (method, path, policy)")
+        method, path, policy = row
+        if not callable(policy):
+            raise Misconfigured(f"route {shown(path)}: the third is a policy")
+        written.add(path)
+        _, policies = routes.setdefault(_form(path, path in opaque), (path, []))
+        policies.append((_methods(path, method), policy))
+    if not routes:
+        raise Misconfigured("by_route() needs routes")
+    if opaque - written:
+        raise Misconfigured(f"encoded names paths that have no route: {shown(sorted(opaque - written))}")
+    return _ByRoute(
+        tuple(Route(path, *form, tuple(policies)) for form, (path, policies) in routes.items())
+    )
+
+
+_Form: TypeAlias = "tuple[tuple[str | None, ...], bool, bool]"
+
+
+def _form(path: str, opaque: bool) -> _Form:
+    """Return the normal form of the path of a route: pieces, whether more may follow, whether escapes may."""
+    deep = path.endswith("/**")
+    plain = path.removesuffix("**") if deep else path
+    pieces = segments(_PARAMETER.sub("x", plain))
+    if pieces is None or "*" in plain:
+        raise Misconfigured(f"route {shown(path)}: the path has no normal form")
+    wanted: list[str | None] = []
+    for piece, decoded in zip(plain[1:].split("/"), pieces, strict=False):
+        if _PARAMETER.fullmatch(piece):
+            wanted.append(None)
+        elif "{" in piece or "}" in piece:
+            raise Misconfigured(f"route {shown(path)}: {{name}} stands for a whole segment")
+        else:
+            wanted.append(decoded)
+    return tuple(wanted), deep, opaque
+
+
+def _methods(path: str, method: str | Sequence[str] | None) -> frozenset[str] | None:
+    if method is None:
+        return None
+    names = (method,) if isinstance(method, str) else tuple(method)
+    if not names or not all(isinstance(name, str) and _TOKEN.fullmatch(name) and name == name.upper() for name in names):
+        raise Misconfigured(f"route {shown(path)}: methods are names in capitals, at least one")
+    return frozenset(names) | ({"HEAD"} if "GET" in names else frozenset())

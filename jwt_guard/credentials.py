@@ -1,0 +1,74 @@
+"""Who is asking: the one thing an application sees of a token, and where it finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["CURRENT", "Credentials", "ReadOnly", "current"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A caller whose token was verified, in the same words whichever provider issued it."""
+
+    user: str | None
+    """The person, or None for a machine and where the token names nobody."""
+    client: str | None
+    """The application the token was issued to."""
+    scopes: frozenset[str]
+    roles: frozenset[str]
+    provider: str
+    """The name of the provider whose key verified the token."""
+    claims: Mapping[str, Any] = field(repr=False)
+    """Everything the token says, read-only to the bottom."""
+
+    def can(self, *scopes: str) -> bool:
+        """Say whether the token carries every one of *scopes*; asking for none is a mistake (ValueError)."""
+        if not scopes:
+            message = "can() needs at least one scope"
+            raise ValueError(message)
+        return self.scopes.issuperset(scopes)
+
+
+CURRENT: ContextVar[Credentials | None] = ContextVar("jwt_guard_credentials", default=None)
+"""Set by shells around the application, read by :func:`current`."""
+
+
+def current() -> Credentials | None:
+    """Return the credentials of the request being served.
+
+    None outside a request and on an open route where nobody identified themselves.
+    """
+    return CURRENT.get()
+
+
+class ReadOnly(Mapping[str, Any]):
+    """A JSON object that cannot be changed: its objects are read-only too, its arrays are tuples."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a JSON value
+        return _frozen(self._values[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self._values)} claims>"  # a claim set belongs in no log
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    if isinstance(value, dict):
+        return ReadOnly(value)
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return value

@@ -1,0 +1,105 @@
+"""A decision that must wait says what for: needs as values, flows that yield them, a helper for each.
+
+A flow is a generator: ordinary code that, rarely, asks the world for something.  A runner answers its
+needs, blocking or awaiting, throws failures back into it, and always closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar, cast
+
+__all__ = ["Alone", "Call", "Fetch", "Flow", "Later", "Need", "Reply", "Trust", "alone", "call", "fetch", "later"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How to reach a server: whose certificates count, and through which proxy."""
+
+    ca_file: str | None = None
+    """A PEM file of certificate authorities to trust instead of the usual ones."""
+    proxy: str | None = None
+    """The URL of an HTTP proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Get a small document over HTTP: no redirects, no compression, nothing kept open."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = 5.0
+    """Seconds for the whole of it: resolving, connecting, TLS, headers and the last byte of the body."""
+    limit: int = 262_144
+    """Bytes of body; a longer one fails."""
+    trust: Trust = Trust()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a user's function, which may be plain or ``async``."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = field(repr=False)
+    blocking: bool = False
+    """True: it may wait, so an event loop hands it to a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Run *flow* unless one with this key is under way in this process, else wait for that one.
+
+    The answer is None either way, also when *deadline* (seconds) passes first: whoever asks looks again.
+    """
+
+    key: object
+    flow: Callable[[], Flow[None]]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Run *flow* where nobody waits for it, unless one with this key is under way in this process."""
+
+    key: object
+    flow: Callable[[], Flow[None]]
+
+
+Need: TypeAlias = Fetch | Call | Alone | Later
+Flow: TypeAlias = Generator[Need, Any, T]
+
+
+# The Any of a generator's send type stays inside these helpers; everybody else gets exact types.
+
+
+def fetch(need: Fetch) -> Flow[Reply]:
+    """Answer *need*, or raise :class:`~jwt_guard.errors.FetchFailed`."""
+    return cast("Reply", (yield need))
+
+
+def call(function: Callable[..., object], *args: object, blocking: bool = False) -> Flow[object]:
+    """Return what *function* returns, awaited where it is ``async``."""
+    return cast("object", (yield Call(function, args, blocking)))
+
+
+def alone(key: object, flow: Callable[[], Flow[None]], deadline: float) -> Flow[None]:
+    """Return when *flow* has run, here or for somebody else, or *deadline* seconds have passed."""
+    yield Alone(key, flow, deadline)
+
+
+def later(key: object, flow: Callable[[], Flow[None]]) -> Flow[None]:
+    """Have *flow* run soon, and return at once."""
+    yield Later(key, flow)

@@ -1,0 +1,169 @@
+"""ASGI scope ↔ Request: a guard around any ASGI application, for http and websocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote, unquote_to_bytes
+
+from ..access.policy import scopes as needs
+from ..credentials import CURRENT
+from ..decision import Allow
+from ..errors import GuardError, InsufficientScope, Misconfigured, MissingToken
+from ..runners.awaiting import run
+from .refusing import is_preflight, refuse
+
+if TYPE_CHECKING:
+    from ..access.guard import Guard
+    from ..credentials import Credentials
+    from ..decision import Decision
+    from ..messages import Request, Response
+
+__all__ = ["GuardMiddleware", "requires"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_KEY = "jwt_guard"
+_REALM = "jwt_guard.realm"
+
+
+class ScopeRequest:
+    """A view of an ASGI scope that reads what it is asked for."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def method(self) -> str:
+        """The method as sent; a websocket handshake is a GET (RFC 6455 §4.1)."""
+        method: str = self._scope.get("method", "GET")
+        return method
+
+    @property
+    def path(self) -> str:
+        """The raw path; ``""`` where it does not say what ``path`` says, since applications route on that."""
+        path: str = self._scope["path"]
+        raw: bytes | None = self._scope.get("raw_path")
+        if raw is None:
+            return quote(path, safe="/!$&'()*+,;=:@~-._")
+        raw = raw.partition(b"?")[0]
+        if unquote_to_bytes(raw) != path.encode("utf-8", "surrogateescape"):
+            return ""
+        return raw.decode("latin-1")
+
+    @property
+    def query(self) -> str:
+        """The query as sent."""
+        query: bytes = self._scope.get("query_string", b"")
+        return query.decode("latin-1")
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return each value of the header *name*, in order."""
+        wanted = name.encode("ascii")
+        return tuple(
+            value.decode("latin-1") for key, value in self._scope["headers"] if key == wanted or key.lower() == wanted
+        )
+
+
+class GuardMiddleware:
+    """Let *guard* decide about every http and websocket request before *app* sees it."""
+
+    def __init__(self, app: App, guard: Guard) -> None:
+        self.app = app
+        self.guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if kind not in ("http", "websocket"):
+            message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
+            raise RuntimeError(message)
+        request = ScopeRequest(scope)
+        decision: Decision | None = None
+        if kind == "http" and scope["method"] == "OPTIONS" and is_preflight(request):
+            decision = Allow(None)
+        if decision is None:
+            authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+            decision = self.guard.glance(authorization, request)
+        if decision is None:
+            decision = await run(self.guard.decide(request))
+        if isinstance(decision, Allow):
+            await self._pass(decision.credentials, scope, receive, send)
+        else:
+            await answer(refuse(decision.error, request, self.guard.realm), scope, receive, send)
+
+    async def _pass(self, credentials: Credentials | None, scope: Scope, receive: Receive, send: Send) -> None:
+        inner = self.scope_for(credentials, scope)
+        token = CURRENT.set(credentials)
+        try:
+            await self.app(inner, receive, send)
+        finally:
+            CURRENT.reset(token)
+
+    def scope_for(self, credentials: Credentials | None, scope: Scope) -> Scope:
+        """Return the scope that the application sees."""
+        return {**scope, _KEY: credentials, _REALM: self.guard.realm}
+
+
+def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
+    """Wrap an ASGI app so that it asks for *scopes*.
+
+    With *guard* the app is guarded on its own; without, the middleware around it must have been there
+    (Misconfigured where it was not, so that nothing passes).
+    """
+    policy = needs(*scopes)
+
+    def wrap(app: App) -> App:
+        if guard is not None:
+            return GuardMiddleware(app, guard.requiring(policy))
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] in ("http", "websocket"):
+                error = missing(scope, frozenset(scopes))
+                if error is not None:
+                    await answer(refuse(error, ScopeRequest(scope), scope[_REALM]), scope, receive, send)
+                    return
+            await app(scope, receive, send)
+
+        return guarded
+
+    return wrap
+
+
+def missing(scope: Scope, scopes: frozenset[str]) -> GuardError | None:
+    """Return why the request of *scope* may not go where *scopes* are asked for; None where it may."""
+    if _KEY not in scope:
+        message = "requires() found no credentials: put GuardMiddleware around the application, or give it a guard"
+        raise Misconfigured(message)
+    credentials: Credentials | None = scope[_KEY]
+    if credentials is None:
+        return MissingToken()
+    if not credentials.can(*scopes):
+        return InsufficientScope(scopes, "a scope is missing")
+    return None
+
+
+async def answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send *response*; to a websocket as a denial where the server can, else by closing before accepting."""
+    prefix = ""
+    if scope["type"] == "websocket":
+        message = await receive()
+        if message["type"] != "websocket.connect":
+            return
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        prefix = "websocket."
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": f"{prefix}http.response.start", "status": response.status, "headers": headers})
+    body = b"" if scope.get("method") == "HEAD" else response.body
+    await send({"type": f"{prefix}http.response.body", "body": body})

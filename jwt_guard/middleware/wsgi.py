@@ -1,0 +1,159 @@
+"""WSGI environ ↔ Request: a guard around any WSGI application, streamed answers included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+
+from ..access.policy import scopes as needs
+from ..credentials import CURRENT
+from ..decision import Allow
+from ..errors import GuardError, InsufficientScope, Misconfigured, MissingToken
+from ..runners.blocking import run
+from .refusing import is_preflight, refuse
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from ..access.guard import Guard
+    from ..credentials import Credentials
+    from ..decision import Decision
+    from ..messages import Response
+
+__all__ = ["GuardMiddleware", "requires"]
+
+Environ: TypeAlias = dict[str, Any]
+StartResponse: TypeAlias = Callable[..., Any]
+App: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_KEY = "jwt_guard"
+_REALM = "jwt_guard.realm"
+
+
+class EnvironRequest:
+    """A view of a WSGI environ that reads what it is asked for."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    @property
+    def method(self) -> str:
+        """The method as sent."""
+        method: str = self._environ["REQUEST_METHOD"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """The path as sent, where the server gives it, else the one the application routes on.
+
+        ``""`` where the two contradict each other: then somebody has rewritten one of them.
+        """
+        environ = self._environ
+        routed = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+        sent: str | None = environ.get("REQUEST_URI", environ.get("RAW_URI"))
+        if sent is None:
+            return quote_from_bytes(routed, safe="/!$&'()*+,;=:@~-._")
+        raw = sent.partition("?")[0]
+        if not raw.startswith("/"):
+            raw = urlsplit(raw).path  # absolute form (RFC 9112 §3.2.2)
+        return raw if unquote_to_bytes(raw) == routed else ""
+
+    @property
+    def query(self) -> str:
+        """The query as sent."""
+        query: str = self._environ.get("QUERY_STRING", "")
+        return query
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return the value of the header *name*; a WSGI server joins duplicates with commas."""
+        value: str | None = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return () if value is None else (value,)
+
+
+class GuardMiddleware:
+    """Let *guard* decide about every request before *app* sees it."""
+
+    def __init__(self, app: App, guard: Guard) -> None:
+        self.app = app
+        self.guard = guard
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        request = EnvironRequest(environ)
+        decision: Decision | None = None
+        if request.method == "OPTIONS" and is_preflight(request):
+            decision = Allow(None)
+        if decision is None:
+            decision = self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
+        if decision is None:
+            decision = run(self.guard.decide(request))
+        if not isinstance(decision, Allow):
+            return answer(refuse(decision.error, request, self.guard.realm), environ, start_response)
+        environ[_KEY] = decision.credentials
+        environ[_REALM] = self.guard.realm
+        # The application and each step of its answer run in one context of their own, so that nothing stays
+        # on the worker thread and a streamed body still knows for whom it is.
+        context = copy_context()
+        context.run(CURRENT.set, decision.credentials)
+        body = context.run(self.app, environ, start_response)
+        return body if isinstance(body, list | tuple) else _InContext(body, context)
+
+
+class _InContext:
+    """A streamed body, each step of which runs in *context*."""
+
+    __slots__ = ("_body", "_context", "_steps")
+
+    def __init__(self, body: Iterable[bytes], context: Context) -> None:
+        self._body = body
+        self._context = context
+        self._steps: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._steps is None:
+            self._steps = self._context.run(iter, self._body)
+        return self._context.run(next, self._steps)
+
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            self._context.run(close)
+
+
+def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
+    """Wrap a WSGI app so that it asks for *scopes*.
+
+    With *guard* the app is guarded on its own; without, the middleware around it must have been there
+    (Misconfigured where it was not, so that nothing passes).
+    """
+    policy = needs(*scopes)
+
+    def wrap(app: App) -> App:
+        if guard is not None:
+            return GuardMiddleware(app, guard.requiring(policy))
+
+        def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            error = missing(environ, frozenset(scopes))
+            if error is not None:
+                return answer(refuse(error, EnvironRequest(environ), environ[_REALM]), environ, start_response)
+            return app(environ, start_response)
+
+        return guarded
+
+    return wrap
+
+
+def answer(response: Response, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Send *response*."""
+    phrase = HTTPStatus(response.status).phrase
+    headers = [(name.title(), value) for name, value in response.headers]
+    start_response(f"{response.status} {phrase}", headers)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]

@@ -1,0 +1,1 @@
+"""Observers: they see each decision, once, and change nothing."""

@@ -1,0 +1,1 @@
+"""Runners: they answer what flows ask for, one by blocking, one by awaiting."""

@@ -1,0 +1,125 @@
+"""Issuer → where its keys are: OpenID Connect Discovery 1.0 and RFC 8414."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from ..errors import FetchFailed, Misconfigured, shown
+from ..flow import Fetch, Flow, fetch
+from ..tokens.strict_json import NotStrictJson, json_object
+from .address import why_not
+from .jwks import KeySettings, RemoteKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Discovery", "discovered", "well_known"]
+
+_DEPTH = 16
+_LIMIT = 262_144
+_ASK_AGAIN_AFTER = 3_600.0  # seconds for which an issuer's word on where its keys are is taken
+_WELL_KNOWN = "/.well-known/"
+_OPENID = "openid-configuration"
+_OAUTH = "oauth-authorization-server"
+
+
+def discovered(
+    issuers: frozenset[str], url: str | None = None, settings: KeySettings | None = None
+) -> RemoteKeys:
+    """Return a source of the keys that the issuer's metadata points to.
+
+    *url* is where to ask if not the issuer itself; the document must still name one of *issuers*.
+    Raises Misconfigured for several issuers without *url*, and for a URL that may not be asked.
+    """
+    settings = settings or KeySettings()
+    if url is None:
+        if len(issuers) != 1:
+            raise Misconfigured("several issuers: say where their keys are (discovery_url, jwks_url or keys)")
+        (url,) = issuers
+    reason = why_not(url, settings.plain_http_hosts)
+    if reason is not None:
+        raise Misconfigured(f"discovery: {shown(url)} cannot be asked for its keys: {reason}")
+    return RemoteKeys(Discovery(issuers, well_known(url), settings), settings)
+
+
+def well_known(url: str) -> tuple[str, ...]:
+    """Return where the metadata of the issuer at *url* may be, most likely first.
+
+    OpenID Connect Discovery §4 appends to the issuer's path; RFC 8414 §3.1 inserts before it, and §5 allows
+    the OpenID suffix there too.  A *url* that already is one of these stands for itself.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if _WELL_KNOWN in parts.path:
+        return (url,)
+    paths = (
+        f"{path}{_WELL_KNOWN}{_OPENID}",
+        f"{_WELL_KNOWN}{_OAUTH}{path}",
+        f"{_WELL_KNOWN}{_OPENID}{path}",
+    )
+    return tuple(dict.fromkeys(urlunsplit((parts.scheme, parts.netloc, each, "", "")) for each in paths))
+
+
+class Discovery:
+    """Says where the keys are: asks the issuer, and remembers its answer for an hour."""
+
+    def __init__(
+        self,
+        issuers: frozenset[str],
+        urls: tuple[str, ...],
+        settings: KeySettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._issuers = issuers
+        self._urls = urls
+        self._settings = settings
+        self._clock = clock
+        self._jwks_uri: str | None = None
+        self._asked = -float("inf")
+
+    def __call__(self, afresh: bool) -> Flow[str]:
+        """Return the ``jwks_uri``; *afresh* where the one last given did not work.  Raises FetchFailed."""
+        known, now = self._jwks_uri, self._clock()
+        if known is not None and not afresh and now - self._asked < _ASK_AGAIN_AFTER:
+            return known
+        try:
+            self._jwks_uri = yield from self._ask(now + self._settings.timeout)
+        except FetchFailed:
+            if known is None:
+                raise
+            return known  # metadata that cannot be had moves no keys
+        self._asked = now
+        return self._jwks_uri
+
+    def _ask(self, end: float) -> Flow[str]:
+        failure: FetchFailed | None = None
+        for url in self._urls:
+            need = Fetch(
+                url, {"Accept": "application/json"}, end - self._clock(), _LIMIT, self._settings.trust
+            )
+            reply = yield from fetch(need)
+            if reply.status == 200:  # noqa: PLR2004 - nothing else has a body worth reading
+                try:
+                    return self._read(url, reply.body)
+                except FetchFailed as error:
+                    failure = error  # the other place may have the better document
+            elif failure is None:
+                failure = FetchFailed(url, f"the metadata was answered with {reply.status}")
+        raise failure or FetchFailed(self._urls[0], "there is no metadata")
+
+    def _read(self, url: str, body: bytes) -> str:
+        try:
+            document = json_object(body, _DEPTH)
+        except NotStrictJson as error:
+            raise FetchFailed(url, f"the metadata {error}") from None
+        issuer = document.get("issuer")
+        if not isinstance(issuer, str) or issuer not in self._issuers:  # RFC 8414 §3.3
+            expected = " or ".join(map(shown, sorted(self._issuers)))
+            raise FetchFailed(url, f"the metadata names the issuer {shown(issuer)}, not {expected}")
+        jwks_uri = document.get("jwks_uri")
+        reason = why_not(jwks_uri, self._settings.plain_http_hosts)
+        if reason is not None:
+            raise FetchFailed(url, f"the metadata's jwks_uri cannot be asked: {reason}")
+        return str(jwks_uri)

@@ -1,0 +1,85 @@
+"""Keys in hand → a source that never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Misconfigured, UnknownKey
+from ..tokens.keys import KeySet, KeyUnusable, key_from_jwk, key_from_pem, key_from_secret, key_set_from_jwks
+from ..tokens.strict_json import NotStrictJson, json_object
+
+if TYPE_CHECKING:
+    from ..tokens.compact import UnverifiedToken
+    from ..tokens.keys import Key
+
+__all__ = ["FixedKeys", "fixed", "shared_secret"]
+
+_DEPTH = 16
+_MOST_OCTETS = 1_048_576
+
+
+class FixedKeys:
+    """A key source that has all its keys."""
+
+    __slots__ = ("algorithms", "keys")
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys
+        self.algorithms = frozenset(alg for key in keys.keys for alg in key.verifiers)
+        """Every algorithm that one of the keys may be used with."""
+
+    def __call__(self, token: UnverifiedToken) -> Key:
+        """Return the key that *token* means, or raise UnknownKey."""
+        key = self.keys.find(token.kid, token.alg)
+        if key is None:
+            raise UnknownKey(token.kid, token.alg)
+        return key
+
+
+def fixed(material: Mapping[str, Any] | str | bytes | Path) -> FixedKeys:
+    """Return a source of the keys in *material*: a JWK, a JWK Set, a PEM public key or certificate, or a file of one.
+
+    Raises Misconfigured where there is no key in it that can be used; a key of a set that cannot be used is
+    skipped, and ``source.keys.skipped`` says why.
+    """
+    try:
+        return FixedKeys(_read(material))
+    except KeyUnusable as error:
+        raise Misconfigured(f"fixed keys: {error}") from None
+
+
+def shared_secret(secret: str | bytes, *, shortest: int | None = None) -> FixedKeys:
+    """Return a source of one HMAC secret; Misconfigured for what is empty, short, or somebody's public key.
+
+    *shortest* is the least length in bytes, instead of the hash length that RFC 7518 §3.2 asks for.
+    """
+    try:
+        return FixedKeys(KeySet((key_from_secret(secret, shortest=shortest),)))
+    except KeyUnusable as error:
+        raise Misconfigured(f"shared secret: {error}") from None
+
+
+def _read(material: Mapping[str, Any] | str | bytes | Path) -> KeySet:
+    if isinstance(material, Path):
+        with material.open("rb") as file:
+            octets = file.read(_MOST_OCTETS + 1)
+        if len(octets) > _MOST_OCTETS:
+            raise KeyUnusable("the file is larger than 1 MiB")
+    elif isinstance(material, Mapping):
+        return _from_object(dict(material))
+    else:
+        octets = material.encode("utf-8") if isinstance(material, str) else bytes(material)
+    if not octets.lstrip().startswith(b"{"):
+        return KeySet((key_from_pem(octets),))
+    try:
+        return _from_object(json_object(octets, _DEPTH))
+    except NotStrictJson as error:
+        raise KeyUnusable(f"the key {error}") from None
+
+
+def _from_object(document: dict[str, Any]) -> KeySet:
+    if "keys" in document:
+        return key_set_from_jwks(document, symmetric=True)
+    return KeySet((key_from_jwk(document),))

@@ -1,0 +1,55 @@
+"""Request → the one bearer token it carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidToken, MalformedRequest, MissingToken
+
+if TYPE_CHECKING:
+    from ..messages import Request
+
+__all__ = ["bearer_token", "extract", "offers_credentials"]
+
+# RFC 6750 §2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
+_TOKEN_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
+
+
+def offers_credentials(request: Request) -> bool:
+    """Say whether *request* tries to identify itself, well or badly; only absence is anonymous."""
+    return bool(request.values("authorization"))
+
+
+def extract(request: Request, longest: int) -> str:
+    """Return the bearer token of *request*, at most *longest* characters of it.
+
+    Raises MissingToken, MalformedRequest, or InvalidToken for one that is too long to look at.
+    """
+    values = request.values("authorization")
+    if not values:
+        raise MissingToken
+    if len(values) > 1:
+        raise MalformedRequest("more than one Authorization header")
+    return bearer_token(values[0], longest)
+
+
+def bearer_token(authorization: str, longest: int) -> str:
+    """Return the token in the value of one ``Authorization`` header (RFC 6750 §2.1)."""
+    scheme = authorization[:7]
+    if scheme.lower() != "bearer ":
+        if scheme.rstrip("\t ").lower() == "bearer":
+            raise MissingToken("the Bearer scheme without a token")
+        raise MissingToken("another scheme than Bearer")
+    if len(authorization) - 7 > longest:  # before anything that would read all of it
+        raise InvalidToken(f"the token is longer than {longest} characters")
+    token = authorization[7:].strip(" ")
+    if not token:
+        raise MissingToken("the Bearer scheme without a token")
+    try:
+        strange = token.encode("ascii").translate(None, _TOKEN_CHARACTERS)
+    except UnicodeEncodeError:
+        strange = b"?"
+    if strange:
+        # RFC 6750 §3.1: malformed; a comma or a blank in here are two tokens.
+        raise MalformedRequest("characters that no token has")
+    return token

@@ -1,0 +1,174 @@
+"""Text → UnverifiedToken: the compact serialisation of RFC 7515 §7.1, read strictly, whatever the text is.
+
+Every text gives a token or an :class:`~jwt_guard.errors.InvalidToken`, never another exception.  There
+is one way to write each token: no padding, no spare bits, no second alphabet, no second member of a name.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as NotBase64
+from binascii import a2b_base64
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..credentials import ReadOnly
+from ..errors import InvalidToken, Misconfigured
+from .strict_json import NotStrictJson, json_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_LIMITS", "Header", "Limits", "UnverifiedJws", "UnverifiedToken", "from_base64url", "parse", "read_jws"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a token is looked at."""
+
+    token: int = 16_384
+    """Characters of the whole token (an ML-DSA-87 signature alone has 6,170)."""
+    header: int = 4_096
+    """Characters of its header (one that carries certificates in ``x5c`` may need more)."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that no token meets."""
+        if not 0 < self.header <= self.token:
+            raise Misconfigured("limits must be 0 < header <= token")
+
+
+DEFAULT_LIMITS = Limits()
+
+_HEADER_DEPTH = 16
+_PAYLOAD_DEPTH = 32
+_LONGEST_KID = 1_024
+
+# '-' and '_' become '+' and '/'; whatever is not of the URL-safe alphabet becomes '!', which decoding refuses.
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_TO_STANDARD = bytes(byte if byte in _ALPHABET else ord("!") for byte in range(256)).translate(
+    bytes.maketrans(b"-_", b"+/")
+)
+# By length modulo 4: what is missing to whole groups, and which last characters have no spare bits set
+# (RFC 4648 §3.5).  A lone character over is no byte at all.
+_ENDINGS = {1: (b"", b""), 2: (b"==", b"AQgw"), 3: (b"=", b"AEIMQUYcgkosw048")}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A JOSE header that asks for nothing we do not do."""
+
+    alg: str
+    kid: str | None
+    typ: str | None
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJws:
+    """The three parts of a compact JWS; nobody has vouched for any of it."""
+
+    header: Header
+    payload: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A well-formed token; good for choosing a key, nothing more."""
+
+    header: Header
+    values: Mapping[str, Any] = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def alg(self) -> str:
+        """The algorithm the token names (RFC 7515 §4.1.1)."""
+        return self.header.alg
+
+    @property
+    def kid(self) -> str | None:
+        """The key the token names (RFC 7515 §4.1.4)."""
+        return self.header.kid
+
+    @property
+    def issuer(self) -> object:
+        """The ``iss`` the token claims, of whatever type it is."""
+        return self.values.get("iss")
+
+
+def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> UnverifiedToken:
+    """Read *text* as a JWT in compact serialisation (RFC 7519 §7.2), or raise InvalidToken."""
+    header, payload, signing_input, signature = _split(text, limits)
+    try:
+        values = json_object(payload, _PAYLOAD_DEPTH)
+    except NotStrictJson as error:
+        raise InvalidToken(f"the payload {error}") from None
+    return UnverifiedToken(header, values, signing_input, signature)
+
+
+def read_jws(text: str, limits: Limits = DEFAULT_LIMITS) -> UnverifiedJws:
+    """Read *text* as a compact JWS whose payload may be anything, or raise InvalidToken."""
+    return UnverifiedJws(*_split(text, limits))
+
+
+def from_base64url(segment: bytes, part: str) -> bytes:
+    """Return the bytes that *segment* is the one base64url spelling of, or raise InvalidToken naming *part*."""
+    standard = segment.translate(_TO_STANDARD)
+    rest = len(segment) & 3
+    if rest:
+        padding, ends = _ENDINGS[rest]
+        if segment[-1] not in ends:
+            raise InvalidToken(f"the {part} is not base64url")
+        standard += padding
+    try:
+        return a2b_base64(standard, strict_mode=True)
+    except NotBase64:
+        raise InvalidToken(f"the {part} is not base64url") from None
+
+
+def _split(text: str, limits: Limits) -> tuple[Header, bytes, bytes, bytes]:
+    if len(text) > limits.token:
+        raise InvalidToken(f"the token is longer than {limits.token} characters")
+    try:
+        raw = text.encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidToken("a token is ASCII") from None
+    signing_input, _, signature = raw.rpartition(b".")
+    head, dot, payload = signing_input.partition(b".")
+    if not dot or b"." in payload:
+        raise InvalidToken("a signed token has three parts")
+    if len(head) > limits.header:
+        raise InvalidToken(f"the header is longer than {limits.header} characters")
+    return (
+        _header(head),
+        from_base64url(payload, "payload"),
+        signing_input,
+        from_base64url(signature, "signature"),
+    )
+
+
+@lru_cache(maxsize=256)  # an issuer writes the same header again and again
+def _header(segment: bytes) -> Header:
+    try:
+        values = json_object(from_base64url(segment, "header"), _HEADER_DEPTH)
+    except NotStrictJson as error:
+        raise InvalidToken(f"the header {error}") from None
+    alg, kid, typ = values.get("alg"), values.get("kid"), values.get("typ")
+    if not isinstance(alg, str) or not alg:
+        raise InvalidToken("the header names no algorithm")
+    if not (kid is None and "kid" not in values) and not (isinstance(kid, str) and len(kid) <= _LONGEST_KID):
+        raise InvalidToken("the kid is no short text")
+    if not (typ is None and "typ" not in values) and not isinstance(typ, str):
+        raise InvalidToken("the typ is no text")
+    if "crit" in values:  # RFC 7515 §4.1.11: we understand no extension, so each is one too many
+        raise InvalidToken("crit asks for an extension")
+    if "b64" in values:  # RFC 7797 allows it only under crit, and a JWT never (§7)
+        raise InvalidToken("b64 has no place in a JWT")
+    if "zip" in values:
+        raise InvalidToken("a signed token is not compressed")
+    cty = values.get("cty")
+    if cty is not None and not (isinstance(cty, str) and cty.lower() not in {"jwt", "application/jwt"}):
+        raise InvalidToken("a token within a token")  # RFC 7519 §5.2
+    return Header(alg, kid, typ, ReadOnly(values))

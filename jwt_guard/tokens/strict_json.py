@@ -1,0 +1,94 @@
+"""Bytes → one JSON object that can be read in one way only (RFC 8259, RFC 7493), or the reason why not."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+__all__ = ["NotStrictJson", "json_object"]
+
+_LONGEST_INTEGER = 19  # digits: 64 bits, and ten thousand digits waste nobody's time
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_WHITESPACE = " \t\n\r"
+
+
+class NotStrictJson(ValueError):
+    """Why not, as the end of a sentence; never any of the text."""
+
+
+def json_object(data: bytes, depth: int) -> dict[str, Any]:
+    """Return the object that *data* is: UTF-8, no member twice, nested at most *depth* deep.
+
+    No byte order mark, NaN, Infinity, half of a surrogate pair or integer beyond 19 digits.
+    Raises NotStrictJson, and nothing else.
+    """
+    try:
+        text = data.decode("utf-8").strip(_WHITESPACE)
+    except UnicodeDecodeError:
+        raise NotStrictJson("is not UTF-8") from None
+    if text[:1] != "{":
+        raise NotStrictJson("is no JSON object")
+    if data.count(b"{") + data.count(b"[") > depth and _depth_of(text) > depth:
+        raise NotStrictJson(f"is nested more than {depth} deep")
+    try:
+        value, end = _scan(text, 0)
+    except NotStrictJson:
+        raise
+    except (ValueError, StopIteration):
+        raise NotStrictJson("is no JSON") from None
+    if end != len(text):
+        raise NotStrictJson("goes on after its end")
+    if b"\\" in data and _has_half_a_pair(value):  # one byte is found ten times faster than "\\ud"
+        raise NotStrictJson("has half of a surrogate pair")
+    return value  # type: ignore[no-any-return]  # the scanner is untyped; it began with "{"
+
+
+def _depth_of(text: str) -> int:
+    deepest = depth = 0
+    for character in _STRINGS.sub("", text):
+        if character in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "}]":
+            depth -= 1
+    return deepest
+
+
+def _has_half_a_pair(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(members)
+    if len(values) != len(members):
+        raise NotStrictJson("has a member twice")  # RFC 8725 §2.4, RFC 7493 §2.3
+    return values
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER + (digits[0] == "-"):
+        raise NotStrictJson("has an integer beyond 64 bits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise NotStrictJson("has a number beyond all bounds")
+    return number
+
+
+def _constant(_name: str) -> NoReturn:
+    raise NotStrictJson("has a number that is none")  # NaN, Infinity, -Infinity
+
+
+# The C scanner itself: JSONDecoder.decode() wraps it in two regular expressions for white space.
+_scan = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).scan_once

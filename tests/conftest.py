@@ -1,0 +1,38 @@
+"""What holds for every test: how many examples a property gets, and that CI skips nothing."""
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# A crowded machine is slow, which says nothing about the code.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=300, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return skipping_fails(report) if IN_CI else report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return skipping_fails(report) if IN_CI else report
+
+
+def skipping_fails(report: Report) -> Report:
+    """Make a failure of what was skipped, naming the reason; what ran and failed as expected stays as it is."""
+    if report.skipped and getattr(report, "wasxfail", "[NOTRUN]").startswith("[NOTRUN]"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"CI skips nothing, and this was to be skipped: {reason.removeprefix('Skipped: ')}"
+    return report

@@ -1,0 +1,59 @@
+"""The building as it is drawn → whether it still stands so."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+HEAVY = {"asyncio", "cachetools", "cryptography", "httpx", "jwt", "starlette"}
+CORE = ("errors", "messages", "credentials", "decision", "flow", "tokens", "sources", "access")
+
+LOADED = """
+import sys
+import jwt_guard
+print(*sorted(sys.modules))
+"""
+
+CORE_ALONE = """
+import importlib, pkgutil, site, sys
+from pathlib import Path
+
+for name in sys.argv[1:]:
+    room = importlib.import_module(f"jwt_guard.{name}")
+    for part in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
+        importlib.import_module(part.name)
+elsewhere = tuple(site.getsitepackages())
+print(*sorted({
+    name.partition(".")[0] for name, module in sys.modules.items()
+    if (getattr(module, "__file__", None) or "").startswith(elsewhere)
+}))
+"""
+
+
+def run(program: str, *arguments: str) -> set[str]:
+    """Return the words that *program* prints in an interpreter of its own, which nobody else has filled."""
+    command = [sys.executable, "-I", "-c", program, *arguments]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_imports_point_down_the_floors(capsys: pytest.CaptureFixture[str]) -> None:
+    status = lint_imports(
+        config_filename=str(Path(__file__).parents[1] / "pyproject.toml"), no_cache=True, no_logo=True
+    )
+
+    assert EXIT_STATUS_SUCCESS == status, capsys.readouterr().out
+
+
+def test_importing_the_front_door_loads_nothing_heavy() -> None:
+    loaded = run(LOADED)
+
+    assert "jwt_guard" in loaded
+    assert set() == loaded & HEAVY
+
+
+def test_the_core_needs_nothing_but_cryptography_and_pyjwt() -> None:
+    third_party = run(CORE_ALONE, *CORE)
+
+    assert set() == third_party - {"_cffi_backend", "cffi", "cryptography", "jwt", "jwt_guard"}
