@@ -17,7 +17,7 @@ help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo:  ## two guarded apps and an issuer on this machine: who is let in, and why not
-	@scripts/venv $(PYTHON) .venv $$(if grep -qs dev .venv/.made; then echo dev; else echo demo; fi)
+	@scripts/venv $(PYTHON) .venv $$(if grep -qs 'dev.lock$$' .venv/.made; then echo dev; else echo demo; fi)
 	@$(BIN)/jwt-guard demo
 
 test: lint types unit others  ## everything: style, types, and the tests on each Python there is

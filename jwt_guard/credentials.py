@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["CURRENT", "Credentials", "ReadOnly", "current"]
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A caller whose token was verified, in the same words whichever provider issued it."""
+class Credentials(NamedTuple):
+    """A caller whose token was verified, in the same words whichever provider issued it.
+
+    Frozen; a named tuple, since it is made on every request and a frozen dataclass takes four times as long.
+    """
 
     user: str | None
     """The person, or None for a machine and where the token names nobody."""
@@ -22,8 +23,15 @@ class Credentials:
     roles: frozenset[str]
     provider: str
     """The name of the provider whose key verified the token."""
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any]
     """Everything the token says, read-only to the bottom."""
+
+    def __repr__(self) -> str:
+        """Show everything but the claims, which belong in no log."""
+        return (
+            f"Credentials(user={self.user!r}, client={self.client!r}, scopes={sorted(self.scopes)}, "
+            f"roles={sorted(self.roles)}, provider={self.provider!r})"
+        )
 
     def can(self, *scopes: str) -> bool:
         """Say whether the token carries every one of *scopes*; asking for none is a mistake (ValueError)."""

@@ -46,7 +46,7 @@ class GuardError(Exception):
     """The ``error`` of RFC 6750 §3.1, where there is one."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+        # Exception keeps the arguments by itself; a sentence that takes work is made when somebody reads it.
         self.reason = reason
 
     def __str__(self) -> str:
@@ -81,26 +81,35 @@ class UnknownIssuer(InvalidToken):
     """No provider of this guard has this issuer."""
 
     def __init__(self, issuer: object) -> None:
-        super().__init__(f"no provider has the issuer {shown(issuer)}")
+        super().__init__("no provider has this issuer")
         self.issuer = issuer
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {shown(self.issuer)}"
 
 
 class UnknownKey(InvalidToken):
     """The provider has no key of this name that fits the token's algorithm."""
 
     def __init__(self, kid: str | None, alg: str, reason: str = "no such key") -> None:
-        super().__init__(f"{reason}: kid {shown(kid)}, alg {shown(alg)}")
+        super().__init__(reason)
         self.kid = kid
         self.alg = alg
+
+    def __str__(self) -> str:
+        return f"{self.reason}: kid {shown(self.kid)}, alg {shown(self.alg)}"
 
 
 class BadSignature(InvalidToken):
     """The signature is not one that this key made over these bytes."""
 
     def __init__(self, kid: str | None, alg: str) -> None:
-        super().__init__(f"the signature does not verify: kid {shown(kid)}, alg {shown(alg)}")
+        super().__init__("the signature does not verify")
         self.kid = kid
         self.alg = alg
+
+    def __str__(self) -> str:
+        return f"{self.reason}: kid {shown(self.kid)}, alg {shown(self.alg)}"
 
 
 class SaltFailed(InvalidToken):

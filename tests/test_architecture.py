@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
+ROOT = Path(__file__).parents[1]
 HEAVY = {"asyncio", "cachetools", "cryptography", "httpx", "jwt", "starlette"}
 CORE = ("errors", "messages", "credentials", "decision", "flow", "tokens", "sources", "access")
 
@@ -18,7 +19,6 @@ print(*sorted(sys.modules))
 
 CORE_ALONE = """
 import importlib, pkgutil, site, sys
-from pathlib import Path
 
 for name in sys.argv[1:]:
     room = importlib.import_module(f"jwt_guard.{name}")
@@ -34,14 +34,12 @@ print(*sorted({
 
 def run(program: str, *arguments: str) -> set[str]:
     """Return the words that *program* prints in an interpreter of its own, which nobody else has filled."""
-    command = [sys.executable, "-I", "-c", program, *arguments]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    command = [sys.executable, "-E", "-s", "-c", program, *arguments]
+    return set(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split())
 
 
 def test_imports_point_down_the_floors(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(
-        config_filename=str(Path(__file__).parents[1] / "pyproject.toml"), no_cache=True, no_logo=True
-    )
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
 
     assert EXIT_STATUS_SUCCESS == status, capsys.readouterr().out
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ..credentials import Credentials
 from ..decision import Allow, Deny
-from ..errors import GuardError, InvalidToken, Misconfigured, Unavailable, UnknownIssuer, shown
+from ..errors import GuardError, InvalidToken, Misconfigured, Unavailable, UnknownIssuer, UnknownKey, shown
 from ..tokens.bearer import extract, offers_credentials
 from ..tokens.claims import check
 from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
@@ -19,11 +20,10 @@ from .policy import Policy, all_of, ask, authenticated, is_open
 from .provider import Provider
 
 if TYPE_CHECKING:
-    from ..credentials import Credentials
     from ..decision import Decision
     from ..flow import Flow
     from ..messages import Request
-    from ..tokens.compact import UnverifiedToken
+    from ..tokens.compact import Header, UnverifiedToken
 
 __all__ = ["Guard"]
 
@@ -71,7 +71,8 @@ class Guard:
         try:
             if is_open(self.policy, request) and not offers_credentials(request):
                 return Allow(None)  # absent is the only anonymous; a bad token is refused on an open route too
-            credentials = yield from self.admit(extract(request, self.limits.token))
+            answer = self.admit(extract(request, self.limits.token))
+            credentials = answer if isinstance(answer, Credentials) else (yield from answer)
             return (yield from ask(self.policy, request, credentials))
         except GuardError as error:
             return Deny(error)
@@ -82,33 +83,51 @@ class Guard:
             return Allow(None)
         return None
 
-    def admit(self, text: str) -> Flow[Credentials]:
-        """Return whom the token *text* names, or raise the GuardError that says why it is not taken."""
-        token = parse(text, self.limits)
-        provider = self._provider(token)
+    def admit(self, text: str) -> Credentials | Flow[Credentials]:
+        """Return whom the token *text* names, or a flow of that where its key must be asked for.
+
+        Raises the GuardError that says why it is not taken.
+        """
+        token = parse(text, self.limits, self._look)
+        provider = self.provider_for(token)
         try:
             key = provider.source(token)
-            if not isinstance(key, Key):
-                # Whoever must wait, or make us ask somebody, brings a token that could be good.
-                check(token, provider.rules, self.clock())
-                key = yield from key
         except Unavailable:
             check(token, provider.rules, self.clock())  # what is bad anyway is 401, also during an outage
             raise
+        if isinstance(key, Key):
+            return self._credentials(provider, token, key)
+        # Whoever makes us wait, or ask somebody, brings a token that could be good.
+        check(token, provider.rules, self.clock())
+        return self._admit_later(provider, token, key)
+
+    def _admit_later(self, provider: Provider, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
+        key = yield from wait
+        return self._credentials(provider, token, key)
+
+    def _credentials(self, provider: Provider, token: UnverifiedToken, key: Key) -> Credentials:
         claims = verify(token, key)
         check(claims, provider.rules, self.clock())
         return provider.read(claims, provider.name)
+
+    def _look(self, header: Header) -> None:
+        """Raise UnknownKey where the header alone says that no provider can take the token."""
+        for provider in self.providers:
+            if header.alg in provider.allowed and not provider.source_rules_out(header):
+                return
+        raise UnknownKey(header.kid, header.alg, "no provider has a key for this")
 
     def requiring(self, policy: Policy) -> Guard:
         """Return this guard with *policy* on top of its own."""
         return replace(self, policy=all_of(self.policy, policy))
 
-    def _provider(self, token: UnverifiedToken) -> Provider:
+    def provider_for(self, token: UnverifiedToken) -> Provider:
         """Return the provider that the unverified issuer picks; its keys and rules do the rest."""
-        issuer = token.issuer
+        issuer = token.values.get("iss")
         provider = self._by_issuer.get(issuer) if isinstance(issuer, str) else None
         if provider is None:
             raise UnknownIssuer(issuer)
-        if token.alg not in provider.allowed:
-            raise InvalidToken(f"the algorithm {shown(token.alg)} is not allowed for {provider.name}")
+        alg = token.header.alg
+        if alg not in provider.allowed:
+            raise InvalidToken(f"the algorithm {shown(alg)} is not allowed for {provider.name}")
         return provider

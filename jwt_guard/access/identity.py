@@ -50,11 +50,16 @@ def reader(names: ClaimNames, is_machine: Callable[[Mapping[str, Any]], bool] | 
 
     def read(claims: Claims, provider: str) -> Credentials:
         values = claims.values
-        who, application = _text(*user(values)), _text(*client(values))
+        who, application = _text("user", user(values)), _text("client", client(values))
         if who is not None and (who == application or (is_machine is not None and is_machine(values))):
             who = None
         return Credentials(
-            who, application, _words(*scopes(values)), _names(*roles(values)), provider, ReadOnly(values)
+            who,
+            application,
+            _words("scopes", scopes(values)),
+            _names("roles", roles(values)),
+            provider,
+            ReadOnly(values),
         )
 
     return read
@@ -64,33 +69,36 @@ def _steps(path: Path) -> tuple[str, ...]:
     return (path,) if isinstance(path, str) else path
 
 
-def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], tuple[str, Any]]:
-    """Return a function that gives the first of *paths* that is present, and its value (None where none is)."""
+def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return a function that gives the value of the first of *paths* that is present, None where none is."""
     plain = tuple(path for path in paths if isinstance(path, str))
 
-    def find_plain(values: Mapping[str, Any]) -> tuple[str, Any]:
+    def find_plain(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         for name in plain:
             value = values.get(name)
             if value is not None:
-                return name, value
-        return "", None
+                return value
+        return None
 
-    def find_deep(values: Mapping[str, Any]) -> tuple[str, Any]:
+    def find_deep(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         for path in paths:
             value: Any = values
             for name in _steps(path):
                 value = value.get(name) if isinstance(value, dict) else None
             if value is not None:
-                return _steps(path)[0], value
-        return "", None
+                return value
+        return None
 
     return find_plain if len(plain) == len(paths) else find_deep
+
+
+# What follows takes the name of what is read only for the error.
 
 
 def _text(claim: str, value: object) -> str | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and value[0]:
         return value[0]  # PyJOAT names the client in aud
     raise ClaimRejected(claim, "names nobody: it is no text")
 
@@ -100,20 +108,46 @@ def _words(claim: str, value: object) -> frozenset[str]:
     if value is None:
         return _NOTHING
     if isinstance(value, str):
-        return _split(value)
-    return _names(claim, value)
-
-
-@lru_cache(maxsize=512)  # an issuer grants the same few scopes again and again
-def _split(text: str) -> frozenset[str]:
-    return frozenset(word for word in text.split(" ") if word)
+        try:
+            return _split(value)
+        except ValueError:
+            raise ClaimRejected(claim, "has a control character in it") from None
+    words = _names(claim, value)
+    if any(" " in word for word in words):
+        raise ClaimRejected(claim, "has a word with a space in it")
+    return words
 
 
 def _names(claim: str, value: object) -> frozenset[str]:
+    """Read one name, or a list of names, which may have spaces in them as roles do."""
     if value is None:
         return _NOTHING
     if isinstance(value, str):
-        return frozenset((value,)) if value else _NOTHING
-    if isinstance(value, list) and all(isinstance(name, str) and name and " " not in name for name in value):
-        return frozenset(value)
+        value = [value] if value else []
+    if isinstance(value, list):
+        try:
+            return _name_set(tuple(value))
+        except (TypeError, ValueError):  # what cannot be hashed is no text either
+            pass
     raise ClaimRejected(claim, "is neither a text nor a list of names")
+
+
+# An issuer grants the same few scopes and roles again and again, so what is made of a text is kept.
+
+
+@lru_cache(maxsize=512)
+def _split(text: str) -> frozenset[str]:
+    return _name_set(tuple(word for word in text.split(" ") if word))
+
+
+@lru_cache(maxsize=512)
+def _name_set(names: tuple[object, ...]) -> frozenset[str]:
+    """Return *names* as a set, or raise ValueError or TypeError where one is no text, empty, or has a control character."""
+    texts = frozenset(name for name in names if isinstance(name, str) and name and not _has_control(name))
+    if not texts.issuperset(names):
+        raise ValueError
+    return texts
+
+
+def _has_control(name: str) -> bool:
+    return any(character < " " or "\x7f" <= character <= "\x9f" for character in name)

@@ -6,18 +6,17 @@ made here can also say of a request alone whether it may go without a token (``i
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..credentials import Credentials
 from ..decision import Allow, Decision, Deny
 from ..errors import InsufficientScope, Misconfigured, Unavailable
 from ..flow import Flow
 from ..messages import Request
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "Policy",
@@ -32,6 +31,8 @@ __all__ = [
     "roles",
     "scopes",
 ]
+
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3: scope-token
 
 Policy: TypeAlias = Callable[[Request, Credentials], "Decision | Flow[Decision]"]
 
@@ -51,10 +52,13 @@ def ask(policy: Policy, request: Request, credentials: Credentials) -> Flow[Deci
         answer = yield from answer
         if isinstance(answer, Allow | Deny):
             return answer
-    if hasattr(answer, "close"):
-        answer.close()  # a coroutine that nobody will await
-    message = f"a policy answers Allow or Deny, not {type(answer).__name__}"
-    raise TypeError(message)
+    raise _no_answer("a policy answers Allow or Deny", answer)
+
+
+def _no_answer(rule: str, answer: object) -> TypeError:
+    if inspect.iscoroutine(answer):
+        answer.close()  # nobody will await it
+    return TypeError(f"{rule}, not {type(answer).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,10 @@ class _Claim:
         value: Any = credentials.claims
         for name in self.path:
             value = value.get(name) if hasattr(value, "get") else None
-        if self.fits(value):
+        fits = self.fits(value)
+        if not isinstance(fits, bool):  # a coroutine, say, is true whatever it would have found
+            raise _no_answer("the check of a claim answers True or False", fits)
+        if fits:
             return Allow(credentials)
         return Deny(InsufficientScope(reason=f"the claim {'.'.join(self.path)} does not allow it"))
 
@@ -126,13 +133,13 @@ class _AnyOf:
     policies: tuple[Policy, ...]
 
     def __call__(self, request: Request, credentials: Credentials) -> Flow[Decision]:
-        first: Deny | None = None
+        denials: list[Deny] = []
         for policy in self.policies:
             decision = yield from ask(policy, request, credentials)
             if isinstance(decision, Allow) or isinstance(decision.error, Unavailable):
                 return decision
-            first = first or decision
-        return first or Deny(InsufficientScope())
+            denials.append(decision)
+        return denials[0]
 
     def is_open(self, request: Request) -> bool:
         return any(is_open(policy, request) for policy in self.policies)
@@ -164,12 +171,15 @@ def authenticated() -> Policy:
 
 def scopes(*names: str) -> Policy:
     """Let in a token with all of these scopes (RFC 6749 §3.3)."""
-    return _Scopes(_words("scopes", names))
+    required = _words("scopes", names)
+    if not all(map(_SCOPE.fullmatch, required)):
+        raise Misconfigured("scopes() needs scopes: printable ASCII without quotes and backslashes")
+    return _Scopes(required)
 
 
 def roles(*names: str) -> Policy:
     """Let in a token with all of these roles."""
-    return _Roles(_words("roles", names))
+    return _Roles(_words("roles", names, spaced=True))
 
 
 def claim(
@@ -180,10 +190,18 @@ def claim(
     if sum(given is not None for given in (equals, contains, check)) != 1:
         raise Misconfigured("claim() takes one of equals, contains and check")
     if check is not None:
+        if not callable(check):
+            raise Misconfigured("claim(): check is a function")
         return _Claim(path, check)
     if contains is not None:
-        return _Claim(path, lambda value: isinstance(value, tuple) and contains in value)
-    return _Claim(path, lambda value: type(value) is type(equals) and value == equals)
+        if not isinstance(contains, str):
+            raise Misconfigured("claim(): contains is a text")
+        # Some issuers write a list of one as a text; a part of a text is never enough.
+        return _Claim(path, lambda value: value == contains or (isinstance(value, tuple) and contains in value))
+    if not isinstance(equals, str | int | float):
+        raise Misconfigured("claim(): equals is a text, a number or a truth value")
+    # 1 is 1.0, but not True
+    return _Claim(path, lambda value: isinstance(value, bool) is isinstance(equals, bool) and value == equals)
 
 
 def all_of(*policies: Policy) -> Policy:
@@ -201,9 +219,11 @@ def none_of(*policies: Policy) -> Policy:
     return _NoneOf(_functions("none_of", policies))
 
 
-def _words(what: str, names: tuple[str, ...]) -> frozenset[str]:
-    if not names or not all(isinstance(name, str) and name and " " not in name for name in names):
-        raise Misconfigured(f"{what}() needs names, each a text without spaces that is not empty")
+def _words(what: str, names: tuple[str, ...], *, spaced: bool = False) -> frozenset[str]:
+    if not names or not all(isinstance(name, str) and name == name.strip() != "" for name in names):
+        raise Misconfigured(f"{what}() needs names, each a text that is not blank")
+    if not spaced and any(" " in name for name in names):
+        raise Misconfigured(f"{what}() takes each name by itself, not several with spaces between them")
     return frozenset(names)
 
 

@@ -18,11 +18,16 @@ from .identity import ClaimNames, Reader, reader
 
 if TYPE_CHECKING:
     from ..tokens.claims import Rule
+    from ..tokens.compact import Header
 
 __all__ = ["KeySource", "Provider"]
 
 KeySource: TypeAlias = Callable[[UnverifiedToken], "Key | Flow[Key]"]
-"""Gives the key that a token means, at once or by a flow; raises UnknownKey or KeysUnavailable."""
+"""Gives the key that a token means, at once or by a flow; raises UnknownKey or KeysUnavailable.
+
+It may have a method ``rules_out(header) -> bool``, which says without waiting that no token with this header
+can be good, and an attribute ``algorithms``, the most that it can ever give keys for.
+"""
 
 _MOST_LEEWAY = 300
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -66,6 +71,8 @@ class Provider:
     read: Reader = field(init=False, repr=False, compare=False)
     source: KeySource = field(init=False, repr=False, compare=False)
     allowed: frozenset[str] = field(init=False, repr=False)
+    source_rules_out: Callable[[Header], bool] = field(init=False, repr=False, compare=False)
+    """Says whether no token with this header can be good, as far as the source can tell without waiting."""
 
     def __post_init__(self) -> None:
         """Check everything, and prepare what requests need."""
@@ -79,8 +86,15 @@ class Provider:
             raise self._wrong("max_age is a number of seconds above 0")
         types = claims.ACCESS_TOKEN_TYPES if self.typ is None else self._texts("typ", self.typ)
         required = self._texts("required", self.required) if self.required else frozenset()
+        if self.keys is not None and not callable(self.keys):
+            raise self._wrong("keys is a source of keys: fixed(), jwks(), salted(), or a function of the token")
+        if not isinstance(self.claims, ClaimNames):
+            raise self._wrong("claims is ClaimNames(...)")
+        if not all(isinstance(rule, claims.Rule) for rule in self.extra_rules):
+            raise self._wrong("extra_rules are rules")
         self._set("source", discovered(self.issuers) if self.keys is None else self.keys)
         self._set("allowed", self._allowed())
+        self._set("source_rules_out", getattr(self.source, "rules_out", _never))
         self._set("read", reader(self.claims, self.is_machine))
         rules = [
             claims.well_typed(),
@@ -127,6 +141,10 @@ class Provider:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def _never(_header: Header) -> bool:
+    return False
 
 
 def _is_number(value: object) -> bool:

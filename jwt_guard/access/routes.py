@@ -27,6 +27,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1: a method
 _PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NOT_A_PATH = re.compile(r"[^\x21-\x7e]|[\\#?;]|//|%(?![0-9A-Fa-f]{2})|%(?:2[Ff]|5[Cc]|00|3[Bb])")
 _OPAQUE = re.compile(r"[^\x21-\x7e]|[\\#?]|//|%(?![0-9A-Fa-f]{2})|%(?:5[Cc]|00)")
+_INSIDE = re.compile(r"[/;]")
 _LONGEST = 8_192
 
 
@@ -44,8 +45,10 @@ def segments(path: str, *, opaque: bool = False) -> tuple[str, ...] | None:
         decoded = tuple(unquote_to_bytes(piece).decode("utf-8") for piece in pieces)
     except UnicodeDecodeError:
         return None
-    if any(piece in (".", "..") or any(map(_is_control, piece)) for piece in decoded):
-        return None
+    for piece in decoded:
+        # Also between the slashes and semicolons that an opaque segment may hold.
+        if not {".", ".."}.isdisjoint(_INSIDE.split(piece)) or any(map(_is_control, piece)):
+            return None
     return decoded if decoded != ("",) else ()
 
 
@@ -72,7 +75,8 @@ class Route:
             return False
         # An empty segment cannot occur in the middle, and `{id}` does not mean "nothing".
         return all(
-            (given != "") if wanted is None else wanted == given for wanted, given in zip(self.pieces, path, strict=False)
+            (given != "") if wanted is None else wanted == given
+            for wanted, given in zip(self.pieces, path, strict=False)
         )
 
     def policy_for(self, method: str) -> Policy | None:
@@ -146,7 +150,7 @@ def by_route(rows: Iterable[RouteRow], *, encoded: Iterable[str] = ()) -> Policy
 _Form: TypeAlias = "tuple[tuple[str | None, ...], bool, bool]"
 
 
-def _form(path: str, opaque: bool) -> _Form:
+def _form(path: str, opaque: bool) -> _Form:  # noqa: FBT001 - private
     """Return the normal form of the path of a route: pieces, whether more may follow, whether escapes may."""
     deep = path.endswith("/**")
     plain = path.removesuffix("**") if deep else path
@@ -167,7 +171,9 @@ def _form(path: str, opaque: bool) -> _Form:
 def _methods(path: str, method: str | Sequence[str] | None) -> frozenset[str] | None:
     if method is None:
         return None
-    names = (method,) if isinstance(method, str) else tuple(method)
-    if not names or not all(isinstance(name, str) and _TOKEN.fullmatch(name) and name == name.upper() for name in names):
-        raise Misconfigured(f"route {shown(path)}: methods are names in capitals, at least one")
+    names = (method,) if isinstance(method, str) else tuple(method) if isinstance(method, Sequence) else ()
+    if not names or not all(isinstance(name, str) and _TOKEN.fullmatch(name) for name in names):
+        raise Misconfigured(f"route {shown(path)}: a method is a name, and there is at least one")
+    if any(name != name.upper() for name in names):
+        raise Misconfigured(f"route {shown(path)}: methods are written in capitals")
     return frozenset(names) | ({"HEAD"} if "GET" in names else frozenset())

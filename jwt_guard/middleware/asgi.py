@@ -9,26 +9,22 @@ from urllib.parse import quote, unquote_to_bytes
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
-from ..errors import GuardError, InsufficientScope, Misconfigured, MissingToken
 from ..runners.awaiting import run
-from .refusing import is_preflight, refuse
+from .refusing import CREDENTIALS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
     from ..access.guard import Guard
     from ..credentials import Credentials
     from ..decision import Decision
-    from ..messages import Request, Response
+    from ..messages import Response
 
-__all__ = ["GuardMiddleware", "requires"]
+__all__ = ["App", "GuardMiddleware", "Message", "Receive", "Scope", "ScopeRequest", "Send", "answer", "requires"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_KEY = "jwt_guard"
-_REALM = "jwt_guard.realm"
 
 
 class ScopeRequest:
@@ -92,16 +88,19 @@ class GuardMiddleware:
         if kind == "http" and scope["method"] == "OPTIONS" and is_preflight(request):
             decision = Allow(None)
         if decision is None:
-            authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-            decision = self.guard.glance(authorization, request)
+            # One at most: what a glance knows of the first says nothing about a second.
+            values = [value for name, value in scope["headers"] if len(name) == 13 and name.lower() == b"authorization"]  # noqa: PLR2004
+            if len(values) <= 1:
+                decision = self.guard.glance(values[0] if values else None, request)
         if decision is None:
             decision = await run(self.guard.decide(request))
         if isinstance(decision, Allow):
-            await self._pass(decision.credentials, scope, receive, send)
+            await self.let_in(decision.credentials, scope, receive, send)
         else:
             await answer(refuse(decision.error, request, self.guard.realm), scope, receive, send)
 
-    async def _pass(self, credentials: Credentials | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def let_in(self, credentials: Credentials | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application serve a request that may pass."""
         inner = self.scope_for(credentials, scope)
         token = CURRENT.set(credentials)
         try:
@@ -111,16 +110,17 @@ class GuardMiddleware:
 
     def scope_for(self, credentials: Credentials | None, scope: Scope) -> Scope:
         """Return the scope that the application sees."""
-        return {**scope, _KEY: credentials, _REALM: self.guard.realm}
+        return {**scope, CREDENTIALS: credentials, REALM: self.guard.realm}
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
     """Wrap an ASGI app so that it asks for *scopes*.
 
-    With *guard* the app is guarded on its own; without, the middleware around it must have been there
-    (Misconfigured where it was not, so that nothing passes).
+    With *guard* the app is guarded on its own; without, GuardMiddleware must be around it (RuntimeError
+    where it is not, so that nothing passes).
     """
     policy = needs(*scopes)
+    wanted = frozenset(scopes)
 
     def wrap(app: App) -> App:
         if guard is not None:
@@ -128,28 +128,15 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] in ("http", "websocket"):
-                error = missing(scope, frozenset(scopes))
+                error = missing(scope, wanted)
                 if error is not None:
-                    await answer(refuse(error, ScopeRequest(scope), scope[_REALM]), scope, receive, send)
+                    await answer(refuse(error, ScopeRequest(scope), scope[REALM]), scope, receive, send)
                     return
             await app(scope, receive, send)
 
         return guarded
 
     return wrap
-
-
-def missing(scope: Scope, scopes: frozenset[str]) -> GuardError | None:
-    """Return why the request of *scope* may not go where *scopes* are asked for; None where it may."""
-    if _KEY not in scope:
-        message = "requires() found no credentials: put GuardMiddleware around the application, or give it a guard"
-        raise Misconfigured(message)
-    credentials: Credentials | None = scope[_KEY]
-    if credentials is None:
-        return MissingToken()
-    if not credentials.can(*scopes):
-        return InsufficientScope(scopes, "a scope is missing")
-    return None
 
 
 async def answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,18 +1,31 @@
-"""A refusal at any door → one line in the log and the answer for the client, under one id."""
+"""What every door does alike: a refusal → one line in the log and the answer for the client, under one id."""
 
 from __future__ import annotations
 
+import logging
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..access.challenge import refusal
+from ..errors import InsufficientScope, MissingToken
 from ..observing.log import log_refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..credentials import Credentials
     from ..errors import GuardError
     from ..messages import Request, Response
 
-__all__ = ["is_preflight", "refuse"]
+__all__ = ["CREDENTIALS", "REALM", "is_preflight", "missing", "refuse"]
+
+CREDENTIALS = "jwt_guard"
+"""Where a scope or an environ holds the credentials; None on an open route that nobody identified themselves on."""
+REALM = "jwt_guard.realm"
+
+# A browser adds nothing of its own to a preflight; with one of these it could be served as another method.
+_OVERRIDES = ("x-http-method-override", "x-method-override", "x-http-method")
+_log = logging.getLogger("jwt_guard")
 
 
 def refuse(error: GuardError, request: Request, realm: str) -> Response:
@@ -22,10 +35,28 @@ def refuse(error: GuardError, request: Request, realm: str) -> Response:
     return refusal(error, realm, reference)
 
 
+def missing(found: Mapping[str, Any], scopes: frozenset[str]) -> GuardError | None:
+    """Return why the request of *found*, a scope or an environ, may not go where *scopes* are asked for.
+
+    None where it may; RuntimeError where no guard has looked at it, so that nothing passes.
+    """
+    if CREDENTIALS not in found:
+        message = "requires() found no guard: put the guard's middleware around the application, or give requires() one"
+        _log.error(message)
+        raise RuntimeError(message)
+    credentials: Credentials | None = found[CREDENTIALS]
+    if credentials is None:
+        return MissingToken()
+    if not scopes <= credentials.scopes:
+        return InsufficientScope(scopes, "a scope is missing")
+    return None
+
+
 def is_preflight(request: Request) -> bool:
     """Say whether *request* is a CORS preflight (Fetch standard §3.2.2), which carries no credentials by design."""
     return (
         request.method == "OPTIONS"
         and bool(request.values("origin"))
         and bool(request.values("access-control-request-method"))
+        and not any(request.values(name) for name in _OVERRIDES)
     )

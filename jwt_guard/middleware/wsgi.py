@@ -5,32 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
-from ..errors import GuardError, InsufficientScope, Misconfigured, MissingToken
 from ..runners.blocking import run
-from .refusing import is_preflight, refuse
+from .refusing import CREDENTIALS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
     from contextvars import Context
 
     from ..access.guard import Guard
-    from ..credentials import Credentials
     from ..decision import Decision
     from ..messages import Response
 
-__all__ = ["GuardMiddleware", "requires"]
+__all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "requires"]
 
+T = TypeVar("T")
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 App: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-_KEY = "jwt_guard"
-_REALM = "jwt_guard.realm"
 
 
 class EnvironRequest:
@@ -94,35 +90,42 @@ class GuardMiddleware:
             decision = run(self.guard.decide(request))
         if not isinstance(decision, Allow):
             return answer(refuse(decision.error, request, self.guard.realm), environ, start_response)
-        environ[_KEY] = decision.credentials
-        environ[_REALM] = self.guard.realm
+        environ[CREDENTIALS] = decision.credentials
+        environ[REALM] = self.guard.realm
         # The application and each step of its answer run in one context of their own, so that nothing stays
         # on the worker thread and a streamed body still knows for whom it is.
         context = copy_context()
         context.run(CURRENT.set, decision.credentials)
         body = context.run(self.app, environ, start_response)
-        return body if isinstance(body, list | tuple) else _InContext(body, context)
+        return body if _is_whole(body, environ) else InContext(body, context)
 
 
-class _InContext:
+def _is_whole(body: Iterable[bytes], environ: Environ) -> bool:
+    """Say whether nothing of the application runs any more; a server looks at a file's type to send it faster."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return type(body) in (list, tuple) or (isinstance(wrapper, type) and type(body) is wrapper)
+
+
+class InContext(Generic[T]):
     """A streamed body, each step of which runs in *context*."""
 
     __slots__ = ("_body", "_context", "_steps")
 
-    def __init__(self, body: Iterable[bytes], context: Context) -> None:
+    def __init__(self, body: Iterable[T], context: Context) -> None:
         self._body = body
         self._context = context
-        self._steps: Iterator[bytes] | None = None
+        self._steps: Iterator[T] | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> T:
         if self._steps is None:
             self._steps = self._context.run(iter, self._body)
         return self._context.run(next, self._steps)
 
     def close(self) -> None:
+        """Close the body, where it can be closed."""
         close = getattr(self._body, "close", None)
         if close is not None:
             self._context.run(close)
@@ -131,19 +134,20 @@ class _InContext:
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
     """Wrap a WSGI app so that it asks for *scopes*.
 
-    With *guard* the app is guarded on its own; without, the middleware around it must have been there
-    (Misconfigured where it was not, so that nothing passes).
+    With *guard* the app is guarded on its own; without, GuardMiddleware must be around it (RuntimeError
+    where it is not, so that nothing passes).
     """
     policy = needs(*scopes)
+    wanted = frozenset(scopes)
 
     def wrap(app: App) -> App:
         if guard is not None:
             return GuardMiddleware(app, guard.requiring(policy))
 
         def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            error = missing(environ, frozenset(scopes))
+            error = missing(environ, wanted)
             if error is not None:
-                return answer(refuse(error, EnvironRequest(environ), environ[_REALM]), environ, start_response)
+                return answer(refuse(error, EnvironRequest(environ), environ[REALM]), environ, start_response)
             return app(environ, start_response)
 
         return guarded

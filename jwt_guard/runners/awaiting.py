@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..flow import Alone, Call, Fetch, Later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from ..flow import Flow, Need
@@ -34,7 +36,8 @@ async def _answered(flow: Flow[T], need: Need) -> T:
             try:
                 answer = await _answer(need)
             except Exception as error:  # noqa: BLE001 - the flow decides what its needs' failures mean
-                step, argument = flow.throw, error
+                step: Callable[[Any], Need] = flow.throw
+                argument: Any = error
             else:
                 step, argument = flow.send, answer
             try:
@@ -49,16 +52,17 @@ async def _answer(need: Need) -> Any:  # noqa: ANN401 - what a flow is sent
     import anyio.to_thread
 
     from .background import BACKGROUND
-    from .fetching import fetched
 
     match need:
         case Fetch():
+            from .fetching import fetched  # brings httpx, on our own thread: nobody's loop waits for that
+
             return await _waited_for(BACKGROUND.submit(fetched(need)))
         case Call(function, args, blocking):
             result = await anyio.to_thread.run_sync(function, *args) if blocking else function(*args)
             return await result if inspect.isawaitable(result) else result
         case Alone(key, flow, deadline):
-            with anyio.move_on_after(deadline):  # when it is over, whoever asked looks again
+            with anyio.move_on_after(deadline), suppress(CancelledError):  # whoever asked looks again
                 await _waited_for(BACKGROUND.alone(key, lambda: run(flow())))
         case Later(key, flow):
             BACKGROUND.alone(key, lambda: run(flow()))

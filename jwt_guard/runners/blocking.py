@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable
-from contextlib import closing
+from concurrent.futures import CancelledError, Future
+from contextlib import closing, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..flow import Alone, Call, Fetch, Later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..flow import Flow, Need
 
 __all__ = ["run"]
@@ -33,7 +37,8 @@ def _answered(flow: Flow[T], need: Need) -> T:
             try:
                 answer = _answer(need)
             except Exception as error:  # noqa: BLE001 - the flow decides what its needs' failures mean
-                step, argument = flow.throw, error
+                step: Callable[[Any], Need] = flow.throw
+                argument: Any = error
             else:
                 step, argument = flow.send, answer
             try:
@@ -46,23 +51,33 @@ def _answered(flow: Flow[T], need: Need) -> T:
 def _answer(need: Need) -> Any:  # noqa: ANN401 - what a flow is sent
     from .awaiting import run as awaiting
     from .background import BACKGROUND
-    from .fetching import fetched
 
     match need:
         case Fetch():
-            return BACKGROUND.submit(fetched(need)).result()
+            from .fetching import fetched
+
+            return _waited_for(BACKGROUND.submit(fetched(need)))
         case Call(function, args):
             result = function(*args)
-            return BACKGROUND.submit(_awaited(result)).result() if inspect.isawaitable(result) else result
+            if inspect.isawaitable(result):
+                return _waited_for(BACKGROUND.submit(_awaited(result), copy_context()))
+            return result
         case Alone(key, flow, deadline):
             future = BACKGROUND.alone(key, lambda: awaiting(flow()))
-            try:
-                future.result(deadline)
-            except TimeoutError:
-                return None  # whoever asked looks again
+            with suppress(TimeoutError, CancelledError):  # whoever asked looks again
+                _waited_for(future, deadline)
         case Later(key, flow):
             BACKGROUND.alone(key, lambda: awaiting(flow()))
     return None
+
+
+def _waited_for(future: Future[T], deadline: float | None = None) -> T:
+    from .background import BACKGROUND
+
+    if BACKGROUND.is_here():
+        message = "an async function called jwt_guard.verify(), which blocks: await jwt_guard.averify() there"
+        raise RuntimeError(message)
+    return future.result(deadline)
 
 
 async def _awaited(result: Awaitable[T]) -> T:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ..errors import FetchFailed
+from ..errors import FetchFailed, shown
 from ..flow import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..flow import Fetch, Trust
 
 __all__ = ["fetched"]
@@ -25,12 +27,28 @@ async def fetched(need: Fetch) -> Reply:
             return await _get(need)
     except TimeoutError:
         raise FetchFailed(need.url, f"no answer within {need.deadline:.1f} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise FetchFailed(need.url, f"no answer ({type(error).__name__})") from error
+    except FetchFailed:
+        raise
+    except Exception as error:  # noqa: BLE001 - httpx has two families, a strange host makes a UnicodeError
+        raise FetchFailed(need.url, f"no answer ({type(error).__name__}: {shown(str(error))})") from None
 
 
 async def _get(need: Fetch) -> Reply:
     headers = {"Accept-Encoding": "identity", "User-Agent": "jwt_guard", **need.headers}
+    opened: list[Any] = []
+
+    async def note(event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(info["return_value"])
+
+    try:
+        return await _read(need, headers, {"trace": note})
+    finally:
+        for connection in opened:  # httpcore forgets one whose TLS handshake does not come to an end
+            await connection.aclose()
+
+
+async def _read(need: Fetch, headers: Mapping[str, str], extensions: dict[str, Any]) -> Reply:
     async with (
         httpx.AsyncClient(
             verify=_context(need.trust),
@@ -39,9 +57,9 @@ async def _get(need: Fetch) -> Reply:
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline above is for the whole of it
         ) as client,
-        client.stream("GET", need.url, headers=headers) as response,
+        client.stream("GET", need.url, headers=headers, extensions=extensions) as response,
     ):
-        if response.is_redirect:
+        if response.has_redirect_location:
             raise FetchFailed(need.url, "a redirect, which is not followed")
         if response.headers.get("content-encoding", "identity") != "identity":
             raise FetchFailed(need.url, "compressed, though that was not asked for")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = ["why_not"]
+
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def why_not(url: object, plain_http_hosts: Collection[str] = ()) -> str | None:
@@ -33,6 +36,8 @@ def why_not(url: object, plain_http_hosts: Collection[str] = ()) -> str | None:
         return "it has a user in it"
     if "#" in url:
         return "it has a fragment"
+    if not _AUTHORITY.fullmatch(parts.netloc):
+        return "its host is not one that every parser reads alike"
     if parts.scheme == "https":
         return None
     if parts.scheme != "http":

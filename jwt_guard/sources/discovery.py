@@ -13,7 +13,7 @@ from .address import why_not
 from .jwks import KeySettings, RemoteKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Discovery", "discovered", "well_known"]
 
@@ -26,7 +26,7 @@ _OAUTH = "oauth-authorization-server"
 
 
 def discovered(
-    issuers: frozenset[str], url: str | None = None, settings: KeySettings | None = None
+    issuers: str | Iterable[str], url: str | None = None, settings: KeySettings | None = None
 ) -> RemoteKeys:
     """Return a source of the keys that the issuer's metadata points to.
 
@@ -34,6 +34,7 @@ def discovered(
     Raises Misconfigured for several issuers without *url*, and for a URL that may not be asked.
     """
     settings = settings or KeySettings()
+    issuers = frozenset((issuers,) if isinstance(issuers, str) else issuers)
     if url is None:
         if len(issuers) != 1:
             raise Misconfigured("several issuers: say where their keys are (discovery_url, jwks_url or keys)")
@@ -79,13 +80,15 @@ class Discovery:
         self._jwks_uri: str | None = None
         self._asked = -float("inf")
 
-    def __call__(self, afresh: bool) -> Flow[str]:
+    def __call__(self, afresh: bool) -> Flow[str]:  # noqa: FBT001 - a Locate
         """Return the ``jwks_uri``; *afresh* where the one last given did not work.  Raises FetchFailed."""
         known, now = self._jwks_uri, self._clock()
         if known is not None and not afresh and now - self._asked < _ASK_AGAIN_AFTER:
             return known
+        # Where an answer is known, half of the time is left for the keys: metadata that hangs moves no keys either.
+        patience = self._settings.timeout / (1 if known is None else 2)
         try:
-            self._jwks_uri = yield from self._ask(now + self._settings.timeout)
+            self._jwks_uri = yield from self._ask(now + patience)
         except FetchFailed:
             if known is None:
                 raise
@@ -96,10 +99,15 @@ class Discovery:
     def _ask(self, end: float) -> Flow[str]:
         failure: FetchFailed | None = None
         for url in self._urls:
-            need = Fetch(
-                url, {"Accept": "application/json"}, end - self._clock(), _LIMIT, self._settings.trust
-            )
-            reply = yield from fetch(need)
+            remaining = end - self._clock()
+            if failure is not None and remaining <= 0:
+                break
+            need = Fetch(url, {"Accept": "application/json"}, remaining, _LIMIT, self._settings.trust)
+            try:
+                reply = yield from fetch(need)
+            except FetchFailed as error:  # an authorization server may send strangers to its login page
+                failure = failure or error
+                continue
             if reply.status == 200:  # noqa: PLR2004 - nothing else has a body worth reading
                 try:
                     return self._read(url, reply.body)

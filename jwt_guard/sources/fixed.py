@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Misconfigured, UnknownKey
+from ..errors import Misconfigured, UnknownKey, shown
 from ..tokens.keys import KeySet, KeyUnusable, key_from_jwk, key_from_pem, key_from_secret, key_set_from_jwks
 from ..tokens.strict_json import NotStrictJson, json_object
 
 if TYPE_CHECKING:
-    from ..tokens.compact import UnverifiedToken
+    from ..tokens.compact import Header, UnverifiedToken
     from ..tokens.keys import Key
 
 __all__ = ["FixedKeys", "fixed", "shared_secret"]
@@ -32,10 +32,15 @@ class FixedKeys:
 
     def __call__(self, token: UnverifiedToken) -> Key:
         """Return the key that *token* means, or raise UnknownKey."""
-        key = self.keys.find(token.kid, token.alg)
+        header = token.header
+        key = self.keys.find(header.kid, header.alg)
         if key is None:
-            raise UnknownKey(token.kid, token.alg)
+            raise UnknownKey(header.kid, header.alg)
         return key
+
+    def rules_out(self, header: Header) -> bool:
+        """Say whether no key is meant by *header*."""
+        return self.keys.find(header.kid, header.alg) is None
 
 
 def fixed(material: Mapping[str, Any] | str | bytes | Path) -> FixedKeys:
@@ -63,14 +68,19 @@ def shared_secret(secret: str | bytes, *, shortest: int | None = None) -> FixedK
 
 def _read(material: Mapping[str, Any] | str | bytes | Path) -> KeySet:
     if isinstance(material, Path):
-        with material.open("rb") as file:
-            octets = file.read(_MOST_OCTETS + 1)
+        try:
+            with material.open("rb") as file:
+                octets = file.read(_MOST_OCTETS + 1)
+        except OSError as error:
+            raise KeyUnusable(f"{shown(str(material))} cannot be read ({type(error).__name__})") from None
         if len(octets) > _MOST_OCTETS:
             raise KeyUnusable("the file is larger than 1 MiB")
     elif isinstance(material, Mapping):
         return _from_object(dict(material))
+    elif isinstance(material, str | bytes):
+        octets = material.encode("utf-8", "surrogatepass") if isinstance(material, str) else material
     else:
-        octets = material.encode("utf-8") if isinstance(material, str) else bytes(material)
+        raise KeyUnusable("they are given as a JWK, a JWK Set, a PEM text, or the Path of a file")
     if not octets.lstrip().startswith(b"{"):
         return KeySet((key_from_pem(octets),))
     try:

@@ -21,7 +21,7 @@ from .address import why_not
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..tokens.compact import UnverifiedToken
+    from ..tokens.compact import Header, UnverifiedToken
     from ..tokens.keys import Key
 
     Locate: TypeAlias = Callable[[bool], Flow[str]]
@@ -31,7 +31,9 @@ __all__ = ["KeySettings", "RemoteKeys", "jwks"]
 _AT_ONCE = 3  # fetches for unknown kids before the cooldown counts
 _ROUNDS = 2  # the fetch we wait for may have begun before the key we need was published
 _LIMIT = 262_144  # octets: 50 KB were measured to be too few for an issuer with certificates in its set
+_NEVER = float("inf")
 _FIRST_BACK_OFF = 1.0
+_LONGEST_COLD_BACK_OFF = 5.0  # without keys nobody is let in, so no failure keeps us from trying again for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class KeySettings:
     usable_for: float = 86_400.0
     """How long a set is used while its issuer fails."""
     cooldown: float = 30.0
-    """Between fetches for unknown keys, after a first few, and the longest pause after failures."""
+    """Between fetches for unknown keys, after a first few, and the longest pause after failures.
+
+    The pause is at most 5 seconds while there are no keys at all.
+    """
     plain_http_hosts: frozenset[str] = frozenset()
     """Hosts that may be asked without TLS, beside loopback."""
     trust: Trust = Trust()
@@ -65,7 +70,7 @@ def jwks(url: str, settings: KeySettings | None = None) -> RemoteKeys:
     if reason is not None:
         raise Misconfigured(f"jwks url: {reason}")
 
-    def locate(_afresh: bool) -> Flow[str]:
+    def locate(_afresh: bool) -> Flow[str]:  # noqa: FBT001 - a Locate
         return url
         yield  # a flow that needs nothing
 
@@ -94,8 +99,8 @@ class RemoteKeys:
         self._clock = clock
         self._snapshot: _Snapshot | None = None
         self._busy = False
-        self._last_start = -float("inf")
-        self._not_before = -float("inf")
+        self._last_start = -_NEVER
+        self._not_before = -_NEVER
         self._back_off = _FIRST_BACK_OFF
         # A bucket of fetches that unknown keys may still cause; it refills at one per cooldown.
         self._bucket = float(_AT_ONCE)
@@ -116,43 +121,57 @@ class RemoteKeys:
                 raise self._not_found(token)
             return self._ask(token)
         if now - snapshot.fetched >= self.settings.fresh_for and now >= self._not_before:
-            return self._refresh_behind(key)
+            return self._refresh_behind(key, now)
         return key
+
+    def rules_out(self, header: Header) -> bool:
+        """Say whether no key is meant by *header*, and asking for one now is out of the question."""
+        now = self._clock()
+        snapshot = self._usable(now)
+        if snapshot is None or snapshot.keys.find(header.kid, header.alg) is not None:
+            return False
+        if snapshot.keys.names(header.kid):
+            return True
+        return not (self._busy or self.last_error or self._may_ask(now))
 
     @property
     def keys(self) -> KeySet | None:
         """The set as it is known now; None before the first fetch that worked."""
-        return self._snapshot and self._snapshot.keys
+        return None if self._snapshot is None else self._snapshot.keys
 
-    def _refresh_behind(self, key: Key) -> Flow[Key]:
-        yield from later(self, partial(self._refresh, self._clock()))
+    def _refresh_behind(self, key: Key, asked: float) -> Flow[Key]:
+        yield from later(self, partial(self._refresh, asked))
         return key
 
     def _ask(self, token: UnverifiedToken) -> Flow[Key]:
         asked = self._clock()
         for _ in range(_ROUNDS):
-            if self._may_ask(self._clock()):
-                yield from alone(self, partial(self._refresh, asked), self.settings.timeout)
-            snapshot = self._usable(self._clock())
-            key = snapshot and snapshot.keys.find(token.kid, token.alg)
+            now = self._clock()
+            if self._may_ask(now):
+                refresh = partial(self._refresh, asked, for_unknown=self._usable(now) is not None)
+                yield from alone(self, refresh, self.settings.timeout)
+            snapshot = self._usable(self._clock(), asked)
+            key = None if snapshot is None else snapshot.keys.find(token.kid, token.alg)
             if key is not None:
                 return key
             if self._last_start >= asked:
                 break
-        raise self._not_found(token)
+        raise self._not_found(token, asked)
 
-    def _not_found(self, token: UnverifiedToken) -> UnknownKey | KeysUnavailable:
+    def _not_found(self, token: UnverifiedToken, asked: float = _NEVER) -> UnknownKey | KeysUnavailable:
         """Return whose fault it is: the token's, or ours while the issuer cannot be asked."""
-        snapshot = self._usable(self._clock())
+        snapshot = self._usable(self._clock(), asked)
         if snapshot is not None and (snapshot.keys.names(token.kid) or not (self._busy or self.last_error)):
             return UnknownKey(token.kid, token.alg)
         return KeysUnavailable(f"the keys are out of reach: {self.last_error or 'the issuer has not answered yet'}")
 
-    def _usable(self, now: float) -> _Snapshot | None:
+    def _usable(self, now: float, asked: float = _NEVER) -> _Snapshot | None:
+        """Return the set if it is young enough, or if it came after somebody *asked*, however soon it is old."""
         snapshot = self._snapshot
-        if snapshot is None or now - snapshot.fetched >= max(self.settings.usable_for, self.settings.fresh_for):
+        if snapshot is None:
             return None
-        return snapshot
+        old = now - snapshot.fetched >= max(self.settings.usable_for, self.settings.fresh_for)
+        return None if old and snapshot.fetched < asked else snapshot
 
     def _may_ask(self, now: float) -> bool:
         return now >= self._not_before and (self._usable(now) is None or self._filled(now) >= 1)
@@ -162,7 +181,7 @@ class RemoteKeys:
         refill = (now - self._bucket_at) / cooldown if cooldown else _AT_ONCE
         return min(_AT_ONCE, self._bucket + refill)
 
-    def _refresh(self, asked: float) -> Flow[None]:
+    def _refresh(self, asked: float, *, for_unknown: bool = False) -> Flow[None]:
         """Fetch the set unless somebody did so since *asked*; a failure keeps the old one.
 
         Runners run one of these at a time for one source, so that nothing here needs a lock.
@@ -171,20 +190,29 @@ class RemoteKeys:
         if self._last_start >= asked or started < self._not_before:
             return
         self._last_start = started
-        self._bucket, self._bucket_at = max(0.0, self._filled(started) - 1), started
+        if for_unknown:
+            self._bucket, self._bucket_at = max(0.0, self._filled(started) - 1), started
         self._busy = True
         try:
             keys = yield from self._fetched_keys(started)
         except FetchFailed as error:
-            self.last_error = error
-            self._not_before = self._clock() + min(self._back_off, self.settings.cooldown)
-            self._back_off *= 2
+            self._failed(error)
+        except Exception as error:
+            self._failed(FetchFailed("", f"a {type(error).__name__} while fetching"))
+            raise  # a bug: the pause keeps it from flooding the issuer and the log
         else:
             self._snapshot = _Snapshot(keys, self._clock())
             self.last_error = None
             self._back_off = _FIRST_BACK_OFF
         finally:
             self._busy = False
+
+    def _failed(self, error: FetchFailed) -> None:
+        now = self._clock()
+        longest = self.settings.cooldown if self._usable(now) else min(_LONGEST_COLD_BACK_OFF, self.settings.cooldown)
+        self.last_error = error.with_traceback(None)  # which holds on to everything that was read
+        self._not_before = now + min(self._back_off, longest)
+        self._back_off *= 2
 
     def _fetched_keys(self, started: float) -> Flow[KeySet]:
         url = yield from self._locate(self.last_error is not None)

@@ -38,7 +38,7 @@ class SaltedKeys:
         try:
             # Nobody has vouched for these claims yet, and nobody may change what will be checked later.
             secret = yield from call(self.generate, ReadOnly(token.values), blocking=self.blocking)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - theirs to raise, and not one is a yes
             raise SaltFailed(f"the salt generator raised {_where(error)}") from None
         try:
             return key_from_secret(secret, shortest=self.shortest)

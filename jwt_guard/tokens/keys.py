@@ -28,6 +28,7 @@ __all__ = [
     "key_from_pem",
     "key_from_secret",
     "key_set_from_jwks",
+    "member_octets",
 ]
 
 _RSA_BITS = range(2_048, 8_193)
@@ -152,7 +153,7 @@ def key_from_jwk(jwk: object, *, symmetric: bool = True, shortest_secret: int | 
     if kty == "oct":
         if not symmetric:
             raise KeyUnusable("a secret does not belong in a published key set")
-        return key_from_secret(_octets(jwk, "k"), kid=kid, alg=alg, shortest=shortest_secret)
+        return key_from_secret(member_octets(jwk, "k"), kid=kid, alg=alg, shortest=shortest_secret)
     read = _READERS.get(kty) if isinstance(kty, str) else None
     if read is None:
         raise KeyUnusable(f"its kty {shown(kty)} is not known here")
@@ -240,12 +241,13 @@ def _fitting(public: object) -> tuple[str, ...]:
     raise KeyUnusable("its type is not one for signatures here")
 
 
-def _octets(jwk: Mapping[str, Any], member: str) -> bytes:
+def member_octets(jwk: Mapping[str, Any], member: str) -> bytes:
+    """Return what the base64url text *member* of *jwk* stands for.  Raises KeyUnusable."""
     value = jwk.get(member)
     if not isinstance(value, str) or not value:
         raise KeyUnusable(f"its {member} is missing or no text")
     try:
-        return from_base64url(value.encode("utf-8"), member)
+        return from_base64url(value.encode("ascii", "replace"), member)
     except InvalidToken:
         raise KeyUnusable(f"its {member} is not base64url") from None
 
@@ -253,7 +255,7 @@ def _octets(jwk: Mapping[str, Any], member: str) -> bytes:
 def _read_rsa(jwk: Mapping[str, Any]) -> PublicKey:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-    n, e = (int.from_bytes(_octets(jwk, member), "big") for member in ("n", "e"))
+    n, e = (int.from_bytes(member_octets(jwk, member), "big") for member in ("n", "e"))
     if n.bit_length() not in _RSA_BITS:  # before anybody computes with it
         raise KeyUnusable("its modulus has not 2048 to 8192 bits")
     return RSAPublicNumbers(e, n).public_key()
@@ -266,7 +268,7 @@ def _read_ec(jwk: Mapping[str, Any]) -> PublicKey:
     curve = CURVES.get(name) if isinstance(name, str) else None
     if curve is None:
         raise KeyUnusable(f"its crv {shown(name)} is not known here")
-    x, y = _octets(jwk, "x"), _octets(jwk, "y")
+    x, y = member_octets(jwk, "x"), member_octets(jwk, "y")
     if not len(x) == len(y) == curve.coordinate:  # RFC 7518 §6.2.1.2
         raise KeyUnusable("its coordinates have the wrong length")
     numbers = ec.EllipticCurvePublicNumbers(
@@ -280,7 +282,7 @@ def _read_okp(jwk: Mapping[str, Any]) -> PublicKey:
 
     if jwk.get("crv") != "Ed25519":
         raise KeyUnusable(f"its crv {shown(jwk.get('crv'))} is not known here")
-    return Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
+    return Ed25519PublicKey.from_public_bytes(member_octets(jwk, "x"))
 
 
 def _read_akp(jwk: Mapping[str, Any]) -> PublicKey:
@@ -290,7 +292,7 @@ def _read_akp(jwk: Mapping[str, Any]) -> PublicKey:
     parameters = ML_DSA.get(alg) if isinstance(alg, str) else None
     if parameters is None:
         raise KeyUnusable(f"its alg {shown(alg)} is not known here")
-    public = _octets(jwk, "pub")
+    public = member_octets(jwk, "pub")
     if len(public) != parameters.public:
         raise KeyUnusable("its pub has the wrong length")
     key: PublicKey = getattr(mldsa, parameters.python).from_public_bytes(public)

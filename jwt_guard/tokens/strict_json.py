@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 __all__ = ["NotStrictJson", "json_object"]
 
-_LONGEST_INTEGER = 19  # digits: 64 bits, and ten thousand digits waste nobody's time
+_LONGEST_INTEGER = 20  # characters: 64 bits and a sign, and ten thousand digits waste nobody's time
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACE, _BRACKET, _BACKSLASH = b"{[\\"  # numbers: `b"x" in data` costs an exception inside
 _WHITESPACE = " \t\n\r"
 
 
@@ -21,7 +22,7 @@ class NotStrictJson(ValueError):
 def json_object(data: bytes, depth: int) -> dict[str, Any]:
     """Return the object that *data* is: UTF-8, no member twice, nested at most *depth* deep.
 
-    No byte order mark, NaN, Infinity, half of a surrogate pair or integer beyond 19 digits.
+    No byte order mark, NaN, Infinity, half of a surrogate pair or integer of more than 20 characters.
     Raises NotStrictJson, and nothing else.
     """
     try:
@@ -30,7 +31,7 @@ def json_object(data: bytes, depth: int) -> dict[str, Any]:
         raise NotStrictJson("is not UTF-8") from None
     if text[:1] != "{":
         raise NotStrictJson("is no JSON object")
-    if data.count(b"{") + data.count(b"[") > depth and _depth_of(text) > depth:
+    if data.count(_BRACE) + data.count(_BRACKET) > depth and _depth_of(text) > depth:
         raise NotStrictJson(f"is nested more than {depth} deep")
     try:
         value, end = _scan(text, 0)
@@ -40,7 +41,8 @@ def json_object(data: bytes, depth: int) -> dict[str, Any]:
         raise NotStrictJson("is no JSON") from None
     if end != len(text):
         raise NotStrictJson("goes on after its end")
-    if b"\\" in data and _has_half_a_pair(value):  # one byte is found ten times faster than "\\ud"
+    # The first test is for speed: one byte is found ten times faster than three.
+    if _BACKSLASH in data and (b"\\ud" in data or b"\\uD" in data) and _has_half_a_pair(value):
         raise NotStrictJson("has half of a surrogate pair")
     return value  # type: ignore[no-any-return]  # the scanner is untyped; it began with "{"
 
@@ -72,8 +74,8 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER + (digits[0] == "-"):
-        raise NotStrictJson("has an integer beyond 64 bits")
+    if len(digits) > _LONGEST_INTEGER:
+        raise NotStrictJson("has an integer of more than 20 characters")
     return int(digits)
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what jwt_guard costs beside its peers, measured in one run.  ``python -m benchmarks --help``."""

@@ -1,0 +1,128 @@
+"""Run every benchmark, print what each cost beside its goal, and draw the pictures of the documentation."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import imports, refusals, verification
+from .drawing import chart, table
+
+FIGURES = Path(__file__).parent.parent / "docs" / "figures"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "how-fast.table.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure beside its goal."""
+
+    what: str
+    figure: str
+    goal: str
+    reached: bool | None
+    """None: a figure for comparison, without a goal of ours."""
+
+    @property
+    def verdict(self) -> str:
+        """Return the word in the table."""
+        return {True: "yes", False: "NO", None: ""}[self.reached]
+
+
+def cold(rounds: int) -> list[Row]:
+    """Measure the verification of tokens that were never seen before."""
+    rows, groups = [], {}
+    for algorithm in verification.ALGORITHMS:
+        figures = verification.cold(algorithm, rounds)
+        groups[algorithm] = {name: figure.microseconds for name, figure in figures.items()}
+        for name, figure in figures.items():
+            goal = verification.GOALS[algorithm] if name == "jwt_guard" else None
+            low, high = figure.spread
+            rows.append(
+                Row(
+                    f"{algorithm}: {name}",
+                    f"{figure.ratio:.2f} × raw ({low:.2f} to {high:.2f}), {figure.microseconds:.1f} µs",
+                    "" if goal is None else f"≤ {goal} × raw",
+                    None if goal is None else figure.ratio <= goal,
+                )
+            )
+        if algorithm == "RS256":
+            faster = figures["PyJWT"].ratio / figures["jwt_guard"].ratio
+            rows.append(Row("RS256: faster than PyJWT", f"{faster:.2f} ×", "≥ 2.7 ×", faster >= verification.FASTER))
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    FIGURES.joinpath("verification.svg").write_text(
+        chart("One verification of a token never seen before, CPU time", groups, "µs"), encoding="utf-8"
+    )
+    return rows
+
+
+def bad_tokens(rounds: int) -> list[Row]:
+    """Measure what refusing costs."""
+    rows = []
+    for kind, figures in refusals.refused(rounds).items():
+        ours = figures["jwt_guard"].microseconds
+        goal = refusals.GOALS.get(kind)
+        if "PyJWT" in figures:
+            ratio = figures["PyJWT"].ratio
+            rows.append(
+                Row(
+                    f"refusing: {kind}",
+                    f"1/{ratio:.1f} of PyJWT, {ours:.2f} µs",
+                    "" if goal is None else f"≤ 1/{goal:g}",
+                    None if goal is None else ratio >= goal,
+                )
+            )
+        if kind in refusals.OVERLONG:
+            limit = refusals.OVERLONG_MICROSECONDS
+            rows.append(Row(f"refusing: {kind}", f"{ours:.2f} µs", f"≤ {limit:g} µs", ours <= limit))
+    return rows
+
+
+def start(rounds: int) -> list[Row]:
+    """Measure what importing adds to a bare interpreter."""
+    rows = []
+    for name, milliseconds in imports.added(max(5, rounds // 3)).items():
+        goal = imports.GOAL_MILLISECONDS if name == "import jwt_guard" else None
+        rows.append(
+            Row(
+                name,
+                f"+ {milliseconds:.1f} ms",
+                "" if goal is None else f"≤ {goal:g} ms",
+                None if goal is None else milliseconds <= goal,
+            )
+        )
+    return rows
+
+
+SUITES: dict[str, Callable[[int], list[Row]]] = {"cold": cold, "refusals": bad_tokens, "imports": start}
+
+
+def main() -> int:
+    """Run what is asked for; exit 1 where a goal is missed and ``--gate`` says that this matters."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suite", nargs="*", choices=[[], *SUITES], help="all of them where none is named")
+    parser.add_argument("--rounds", type=int, default=25, help="more rounds, less noise (default 25)")
+    parser.add_argument("--gate", action="store_true", help="exit 1 where a goal is missed")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for name in arguments.suite or SUITES:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        rows += SUITES[name](arguments.rounds)
+    head = ["what", "figure", "goal", "reached"]
+    text = table(head, [[row.what, row.figure, row.goal, row.verdict] for row in rows])
+    print(text)
+    if not arguments.suite:
+        machine = f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}"
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(f"{text}\n\nMedians of {arguments.rounds} interleaved rounds, {machine}.\n", encoding="utf-8")
+    missed = [row.what for row in rows if row.reached is False]
+    if missed:
+        print(f"goals missed: {', '.join(missed)}", file=sys.stderr)
+    return 1 if missed and arguments.gate else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""A Flask application → one behind the WSGI door, with g.credentials and requires()."""
+
+from __future__ import annotations
+
+import json
+from contextvars import copy_context
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flask import current_app, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from ..access.policy import scopes as needs
+from ..credentials import CURRENT
+from ..decision import Allow
+from ..errors import Misconfigured, shown
+from ..runners.blocking import run
+from . import wsgi
+from .refusing import CREDENTIALS, REALM, missing, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from ..access.guard import Guard
+    from ..credentials import Credentials
+    from ..errors import GuardError
+
+__all__ = ["GuardExtension", "Refusal", "requires"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class GuardExtension:
+    """Let a guard decide about every request of an application: ``GuardExtension(app, guard)``.
+
+    In a factory: ``extension = GuardExtension(guard=guard)``, then ``extension.init_app(app)`` for each
+    application, or ``extension.init_app(app, guard)`` where each has a guard of its own.
+    """
+
+    def __init__(self, app: Flask | None = None, guard: Guard | None = None) -> None:
+        self.guard = guard
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, guard: Guard | None = None) -> None:
+        """Guard *app*; Misconfigured without a guard, or where it has one already."""
+        guard = guard or self.guard
+        if guard is None:
+            raise Misconfigured("GuardExtension needs a guard, when it is made or in init_app()")
+        if "jwt_guard" in app.extensions:
+            raise Misconfigured("this application has its guard already")
+        app.extensions["jwt_guard"] = guard
+        app.wsgi_app = wsgi.GuardMiddleware(app.wsgi_app, guard)  # type: ignore[method-assign] # as Flask says to
+        app.before_request_funcs.setdefault(None, []).insert(0, _place)
+
+
+def _place() -> None:
+    g.credentials = request.environ.get(CREDENTIALS)
+
+
+class Refusal(HTTPException):
+    """A refusal, for error handlers: with the status as ``code`` and our answer unless they give another."""
+
+    def __init__(self, error: GuardError, realm: str) -> None:
+        answer = refuse(error, wsgi.EnvironRequest(request.environ), realm)
+        response = Response(answer.body, answer.status, list(answer.headers))
+        super().__init__(json.loads(answer.body)["detail"], response)
+        self.code = answer.status
+        self.error = error
+        """What happened, in full: for programs and logs, not for the client."""
+
+
+def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
+    """Ask for *scopes* at one view, plain or async.
+
+    With *guard* the view is guarded on its own; without, GuardExtension must have the application
+    (RuntimeError where it has not, so that nothing passes).
+    """
+    policy = needs(*scopes)
+    wanted = frozenset(scopes)
+    own = None if guard is None else guard.requiring(policy)
+
+    def wrap(view: F) -> F:
+        if not callable(view) or isinstance(view, type):
+            raise Misconfigured(f"requires(): {shown(view)} is no view function; of a class, decorate its methods")
+
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the view takes and gives
+            # Sync for async views too: Flask's own way for decorators, and g stays within reach.
+            call = partial(current_app.ensure_sync(view), *args, **kwargs)
+            if own is None:
+                error = missing(request.environ, wanted)
+                if error is not None:
+                    raise Refusal(error, request.environ[REALM])
+                return call()
+            decision = run(own.decide(wsgi.EnvironRequest(request.environ)))
+            if not isinstance(decision, Allow):
+                raise Refusal(decision.error, own.realm)
+            return _served_as(decision.credentials, call)
+
+        return cast("F", guarded)
+
+    return wrap
+
+
+def _served_as(credentials: Credentials | None, call: Callable[[], Any]) -> Response:
+    """Return the answer of a view that found *credentials*, and finds them while its answer streams, too."""
+    g.credentials = credentials
+    context = copy_context()
+    context.run(CURRENT.set, credentials)
+    response: Response = context.run(lambda: current_app.make_response(call()))
+    if response.is_streamed:
+        body: Any = response.response
+        response.response = wsgi.InContext(body, context)
+    return response

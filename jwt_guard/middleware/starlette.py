@@ -1,0 +1,222 @@
+"""ASGI scope → what Starlette calls it: request.user, request.auth, request.state.credentials, and requires()."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from functools import partial, wraps
+from http import HTTPStatus
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from starlette.authentication import AuthCredentials, BaseUser, UnauthenticatedUser
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import Response, StreamingResponse
+
+from ..access.policy import scopes as needs
+from ..credentials import CURRENT
+from ..decision import Allow
+from ..errors import InsufficientScope, Misconfigured, shown
+from ..runners.awaiting import run
+from . import asgi
+from .refusing import CREDENTIALS, REALM, missing, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+
+    from ..access.guard import Guard
+    from ..credentials import Credentials
+    from ..errors import GuardError
+
+__all__ = ["GuardMiddleware", "GuardedUser", "requires"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class GuardedUser(BaseUser):
+    """Whoever a good token names."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Always: the token was good."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """The user, else the client."""
+        return self.credentials.user or self.credentials.client or ""
+
+    @property
+    def identity(self) -> str:
+        """The user as its provider calls it; empty for a machine, which is nobody's account."""
+        return self.credentials.user or ""
+
+
+class _Scopes(list[str]):
+    """The scopes of a token; they notice which one was looked for in vain."""
+
+    missed: str | None = None
+
+    def __contains__(self, scope: object) -> bool:
+        found = super().__contains__(scope)
+        if not found and isinstance(scope, str):
+            self.missed = scope
+        return found
+
+
+class GuardMiddleware(asgi.GuardMiddleware):
+    """Let a guard decide about every http and websocket request: ``Middleware(GuardMiddleware, guard=guard)``.
+
+    Where Starlette's own ``@requires`` answers 403, the challenge is added to it, and it becomes a 401
+    where there was no token.
+    """
+
+    def scope_for(self, credentials: Credentials | None, scope: asgi.Scope) -> asgi.Scope:
+        """Return *scope* itself, filled in: Starlette's middlewares read it again on the way out."""
+        _place(credentials, self.guard.realm, scope)
+        return scope
+
+    async def let_in(
+        self, credentials: Credentials | None, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send
+    ) -> None:
+        """Have the application serve a request that may pass."""
+        challenging = _challenging(scope, send) if scope["type"] == "http" else send
+        await super().let_in(credentials, scope, receive, challenging)
+
+
+def _challenging(scope: asgi.Scope, send: asgi.Send) -> asgi.Send:
+    def challenging(message: asgi.Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
+            message = _challenged(scope, message)
+        return send(message)
+
+    return challenging
+
+
+def _challenged(scope: asgi.Scope, message: asgi.Message) -> asgi.Message:
+    """Return a 403 with its challenge, where a scope was looked for in vain and nobody has said so yet."""
+    missed: str | None = getattr(scope["auth"].scopes, "missed", None)
+    headers = list(message.get("headers", ()))
+    if missed is None or any(name.lower() == b"www-authenticate" for name, _ in headers):
+        return message
+    error = missing(scope, frozenset([missed])) or InsufficientScope()
+    refusal = refuse(error, asgi.ScopeRequest(scope), scope[REALM])
+    challenge = next(value for name, value in refusal.headers if name == "www-authenticate")
+    return {**message, "status": refusal.status, "headers": [*headers, (b"www-authenticate", challenge.encode())]}
+
+
+def _place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> None:
+    scope[CREDENTIALS] = credentials
+    scope[REALM] = realm
+    scope.setdefault("state", {})["credentials"] = credentials
+    scope["auth"] = auth = AuthCredentials()
+    if credentials is None:
+        auth.scopes = _Scopes()
+        scope["user"] = UnauthenticatedUser()
+    else:
+        auth.scopes = _Scopes(("authenticated", *sorted(credentials.scopes)))
+        scope["user"] = GuardedUser(credentials)
+
+
+def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
+    """Ask for *scopes* at one endpoint: a function or a method that takes ``request`` or ``websocket``.
+
+    With *guard* the endpoint is guarded on its own; without, GuardMiddleware must be around it (RuntimeError
+    where it is not, so that nothing passes).  Where the application handles HTTPException in a way of its
+    own, it is given the refusal as one.
+    """
+    policy = needs(*scopes)
+    wanted = frozenset(scopes)
+    own = None if guard is None else guard.requiring(policy)
+
+    def wrap(endpoint: F) -> F:
+        name, position = _connection_argument(endpoint)
+        awaited = endpoint if iscoroutinefunction(endpoint) else partial(run_in_threadpool, endpoint)
+
+        @wraps(endpoint)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the endpoint takes and gives
+            scope: asgi.Scope = (kwargs[name] if name in kwargs else args[position]).scope
+            call: Callable[[], Awaitable[Any]] = partial(awaited, *args, **kwargs)
+            if own is None:
+                error = missing(scope, wanted)
+                return await call() if error is None else _refused(error, scope, scope[REALM])
+            decision = await run(own.decide(asgi.ScopeRequest(scope)))
+            if not isinstance(decision, Allow):
+                return _refused(decision.error, scope, own.realm)
+            _place(decision.credentials, own.realm, scope)
+            with _as(decision.credentials):
+                return _kept(decision.credentials, await call())
+
+        return cast("F", guarded)
+
+    return wrap
+
+
+def _connection_argument(endpoint: Callable[..., Any]) -> tuple[str, int]:
+    """Return name and position of the argument that is the request; Misconfigured where there is none."""
+    for position, name in enumerate(signature(endpoint).parameters):
+        if name in ("request", "websocket"):
+            return name, position
+    raise Misconfigured(f"requires(): {shown(endpoint)} has no argument named request or websocket")
+
+
+def _refused(error: GuardError, scope: asgi.Scope, realm: str) -> Response:
+    """Return the refusal, or raise it where Starlette wants that: for handlers and for websockets."""
+    refusal = refuse(error, asgi.ScopeRequest(scope), realm)
+    headers = {name: value for name, value in refusal.headers if name != "content-length"}
+    if _handles_on_its_own(scope, refusal.status):
+        del headers["content-type"]
+        raise HTTPException(refusal.status, detail=json.loads(refusal.body)["detail"], headers=headers)
+    if scope["type"] == "http":
+        return Response(refusal.body, refusal.status, headers)
+    if "websocket.http.response" in scope.get("extensions", {}):
+        raise HTTPException(refusal.status, detail=refusal.body.decode(), headers=headers)
+    raise WebSocketException(1008)
+
+
+def _handles_on_its_own(scope: asgi.Scope, status: int) -> bool:
+    """Say whether the application has a handler other than Starlette's own for an HTTPException."""
+    by_type, by_status = scope.get("starlette.exception_handlers", ({}, {}))
+    handler = by_type.get(HTTPException)
+    is_default = handler is None or getattr(handler, "__func__", None) is ExceptionMiddleware.http_exception
+    return status in by_status or not is_default
+
+
+@contextmanager
+def _as(credentials: Credentials | None) -> Iterator[None]:
+    token = CURRENT.set(credentials)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def _kept(credentials: Credentials | None, response: Any) -> Any:  # noqa: ANN401 - what the endpoint gives
+    """Return *response* with what of it runs after the endpoint returned knowing for whom it is."""
+    if isinstance(response, StreamingResponse):
+        response.body_iterator = _steps(credentials, response.body_iterator)
+    if isinstance(response, Response) and response.background is not None:
+        response.background = BackgroundTask(_background, credentials, response.background)
+    return response
+
+
+async def _steps(credentials: Credentials | None, body: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    steps = aiter(body)
+    while True:
+        with _as(credentials):
+            try:
+                step = await anext(steps)
+            except StopAsyncIteration:
+                return
+        yield step
+
+
+async def _background(credentials: Credentials | None, task: Callable[[], Awaitable[None]]) -> None:
+    with _as(credentials):
+        await task()

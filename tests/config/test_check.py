@@ -1,0 +1,178 @@
+"""guard.toml → what is wrong or risky with it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jwt_guard.config.check import Finding, check
+from tests.support.keys import encode, pem, public_jwk, secret
+
+Write = Callable[..., Path]
+
+SHOP = {"issuer": '"https://id.test"', "audience": '"orders"', "jwks_file": '"keys.json"'}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that writes guard.toml for one provider, beside files of keys, none for others to read."""
+
+    def put(name: str, content: bytes) -> None:
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+
+    put("keys.json", json.dumps({"keys": [public_jwk("ES256", kid="a")]}).encode())
+    put("key.pem", pem("ES256"))
+    put("secret.json", json.dumps({"kty": "oct", "k": encode(secret())}).encode())
+    put("private.json", json.dumps({"keys": [public_jwk("ES256", kid="a", d="x")]}).encode())
+    put(
+        "mixed.json",
+        json.dumps({"keys": [public_jwk("ES256", kid="a"), public_jwk("RS256", kid="b", use="enc")]}).encode(),
+    )
+
+    def write(more: str = "", **changes: str | None) -> Path:
+        lines = [f"{name} = {value}" for name, value in {**SHOP, **changes}.items() if value is not None]
+        put("guard.toml", "\n".join(["[providers.shop]", *lines, more]).encode())
+        return tmp_path / "guard.toml"
+
+    return write
+
+
+def found(file: Path) -> list[tuple[str, str]]:
+    return [(finding.severity, finding.place) for finding in check(file)]
+
+
+def test_a_plain_configuration_has_nothing_wrong_and_nothing_risky(write: Write) -> None:
+    assert [] == check(write())
+    assert [] == check(write(jwks_file=None))
+    assert [] == check(write(jwks_file=None, pem_file='"key.pem"'))
+    assert [] == check(write(jwks_file='"key.pem"'))
+
+
+def test_what_cannot_be_loaded_is_wrong_in_the_same_words(write: Write) -> None:
+    sentence = "there is no such key; did you mean audience?"
+
+    assert [Finding("wrong", "providers.shop.audiense", sentence)] == check(write(audiense='"x"'))
+
+
+def test_a_variable_that_names_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_GUARD_CONFIG", "")
+
+    assert [Finding("wrong", "", "JWT_GUARD_CONFIG is set, but empty")] == check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "place"),
+    [
+        ({"issuer": '"http://id.test"'}, "", "providers.shop.issuer"),
+        ({"leeway": "61"}, "", "providers.shop.leeway"),
+        ({"jwks_file": '"mixed.json"'}, "", "providers.shop.jwks_file"),
+        ({"jwks_file": '"private.json"'}, "", "providers.shop.jwks_file"),
+        ({"jwks_file": None, "secret": '"an octet or thirty-two of them, at least"'}, "", "providers.shop.secret"),
+        ({}, "[keys]\nplain_http_hosts = ['keys.test']", "keys.plain_http_hosts"),
+        ({}, "[[routes]]\npath = '/**'\nallow = 'anyone'", "routes[1].allow"),
+    ],
+)
+def test_what_is_risky_is_said_with_its_place(write: Write, changes: dict[str, Any], more: str, place: str) -> None:
+    assert [("risky", place)] == found(write(more, **changes))
+
+
+@pytest.mark.parametrize("key", ["jwks_url", "discovery_url"])
+def test_keys_that_come_without_tls_are_risky(write: Write, key: str) -> None:
+    more = "[keys]\nplain_http_hosts = ['keys.test']"
+    file = write(more, **{"jwks_file": None, key: '"http://keys.test/x"'})
+
+    assert [("risky", f"providers.shop.{key}"), ("risky", "keys.plain_http_hosts")] == found(file)
+
+
+def test_loopback_without_tls_is_no_risk(write: Write) -> None:
+    assert [] == check(write(jwks_file=None, issuer='"http://127.0.0.1:8080/realms/shop"'))
+
+
+def test_the_reason_why_a_key_is_skipped_is_said(write: Write) -> None:
+    (finding,) = check(write(jwks_file='"mixed.json"'))
+
+    assert "the key 'b' is not used: its use is not sig" == finding.sentence
+
+
+def test_a_secret_from_the_environment_is_no_risk(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET", "an octet or thirty-two of them, at least")
+
+    assert [] == check(write(jwks_file=None, secret='"${JWT_SECRET}"'))
+    assert [("risky", "providers.shop.secret")] == found(
+        write(jwks_file=None, secret='"an octet or thirty-two, $${JWT_SECRET}"')
+    )
+
+
+def test_files_with_secrets_that_others_may_read_are_risky(write: Write, tmp_path: Path) -> None:
+    file = write(jwks_file='"secret.json"')
+    assert [] == check(file)
+
+    (tmp_path / "secret.json").chmod(0o644)
+    assert [("risky", "providers.shop.jwks_file")] == found(file)
+
+    file = write(jwks_file=None, secret='"an octet or thirty-two of them, at least"')
+    file.chmod(0o640)
+    assert [("risky", "providers.shop.secret"), ("risky", "")] == found(file)
+
+
+def test_a_configuration_that_others_may_write_is_risky(write: Write) -> None:
+    file = write()
+    file.chmod(0o644)
+    assert [] == check(file)
+
+    file.chmod(0o664)
+    assert [("risky", "")] == found(file)
+
+
+def routes(*paths: str) -> str:
+    tables = []
+    for path in paths:
+        path, _, rest = path.partition(" ")
+        methods = f"methods = {rest.split(',')}\n" if rest and rest != "opaque" else ""
+        encoded = "encoded = 'opaque'\n" if rest == "opaque" else ""
+        tables.append(f"[[routes]]\npath = '{path}'\n{methods}{encoded}allow = 'authenticated'\n")
+    return "\n".join(tables)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("/**", "/x"),
+        ("/orders/{id}", "/orders/new"),
+        ("/orders/**", "/orders/{id}/items"),
+        ("/orders/**", "/orders"),
+        ("/a/**", "/a/b/**"),
+        ("/x", "/**", "/y"),
+        ("/a/{x} opaque", "/a/b"),
+        ("/a", "/a"),
+        ("/a GET", "/a GET"),
+        ("/a GET", "/a HEAD"),
+        ("/a GET,POST", "/a/ PUT,POST"),
+        ("/a", "/a GET"),
+    ],
+)
+def test_a_route_that_is_never_reached_is_wrong(write: Write, paths: tuple[str, ...]) -> None:
+    assert [("wrong", "routes")] == found(write(routes(*paths)))
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("/x", "/**"),
+        ("/orders/new", "/orders/{id}"),
+        ("/orders/{id}", "/orders/**"),
+        ("/orders/{id}", "/orders/{id}/items"),
+        ("/a/b/**", "/a/**"),
+        ("/a/{x}/**", "/a"),
+        ("/a", "/b"),
+        ("/a/{x}", "/a/b opaque"),
+        ("/a GET", "/a POST"),
+        ("/a HEAD", "/a GET"),
+        ("/a GET", "/a"),
+    ],
+)
+def test_routes_that_all_have_something_to_say_are_fine(write: Write, paths: tuple[str, ...]) -> None:
+    assert [] == found(write(routes(*paths)))
