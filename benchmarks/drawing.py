@@ -36,7 +36,9 @@ def chart(title: str, groups: Mapping[str, Mapping[str, float]], unit: str) -> s
         f'font-family="system-ui, sans-serif" font-size="12" fill="#1c2733" role="img">\n'
         f"<title>{escape(title)}</title>\n"
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n'
-        f'<text x="8" y="20" font-size="14" font-weight="bold">{escape(title)}</text>\n' + "\n".join(rows) + "\n</svg>\n"
+        f'<text x="8" y="20" font-size="14" font-weight="bold">{escape(title)}</text>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
     )
 
 

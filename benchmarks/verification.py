@@ -94,7 +94,7 @@ def cold(algorithm: str, rounds: int) -> dict[str, Figure]:
 
 
 def token(values: dict[str, Any], private: Any, algorithm: str, headers: dict[str, str]) -> str:
-    """Return *values* signed, its letters as they are: ``jwt.encode`` would write \\u00eb for the ë."""
+    """Return *values* signed, its letters as they are, where ``jwt.encode`` would write escapes."""
     payload = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
     return jwt.PyJWS().encode(payload, private, algorithm, headers)
 

@@ -148,9 +148,7 @@ class InsufficientScope(Refused):
     status = 403
     code = "insufficient_scope"
 
-    def __init__(
-        self, required: frozenset[str] = frozenset(), reason: str = "the token does not allow this"
-    ) -> None:
+    def __init__(self, required: frozenset[str] = frozenset(), reason: str = "the token does not allow this") -> None:
         super().__init__(reason if not required else f"{reason}: needs {shown(' '.join(sorted(required)))}")
         self.required = required
         """The scopes that would do; empty where scopes are not what is missing."""

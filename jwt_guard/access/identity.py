@@ -142,7 +142,7 @@ def _split(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=512)
 def _name_set(names: tuple[object, ...]) -> frozenset[str]:
-    """Return *names* as a set, or raise ValueError or TypeError where one is no text, empty, or has a control character."""
+    """Return *names* as a set; ValueError or TypeError where one is no text, empty, or has a control character."""
     texts = frozenset(name for name in names if isinstance(name, str) and name and not _has_control(name))
     if not texts.issuperset(names):
         raise ValueError

@@ -142,9 +142,7 @@ def by_route(rows: Iterable[RouteRow], *, encoded: Iterable[str] = ()) -> Policy
         raise Misconfigured("by_route() needs routes")
     if opaque - written:
         raise Misconfigured(f"encoded names paths that have no route: {shown(sorted(opaque - written))}")
-    return _ByRoute(
-        tuple(Route(path, *form, tuple(policies)) for form, (path, policies) in routes.items())
-    )
+    return _ByRoute(tuple(Route(path, *form, tuple(policies)) for form, (path, policies) in routes.items()))
 
 
 _Form: TypeAlias = "tuple[tuple[str | None, ...], bool, bool]"

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,8 @@ from ..errors import GuardError, Misconfigured
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - it has no public name
+    # It has no public name.
+    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 __all__ = ["main"]
 
@@ -42,16 +44,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no ± gets \xb1, and no traceback
     try:
+        status = _status(arguments)
+        sys.stdout.flush()  # while somebody can still deal with a reader who has gone
+    except (GuardError, Misconfigured) as error:
+        return _failed(str(error))
+    except OSError as error:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left cannot be written either
+        return 1 if isinstance(error, BrokenPipeError) else _failed(error.strerror or type(error).__name__)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def _status(arguments: Sequence[str]) -> int:
+    try:
         return _run(arguments)
     except SystemExit as stop:  # argparse has said what it had to say
         return stop.code if isinstance(stop.code, int) else 1
-    except (GuardError, Misconfigured) as error:
-        return _failed(str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has seen enough
-        return 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
 
 
 def _run(arguments: Sequence[str]) -> int:

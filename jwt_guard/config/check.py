@@ -54,13 +54,12 @@ def check(path: str | Path | None = None) -> list[Finding]:
 
 
 def _of_providers(root: Table, providers: Sequence[Provider]) -> Iterator[Finding]:
-    tables = root.table("providers")
+    tables = root.inner("providers")
     for provider in providers:
-        table = tables and tables.table(provider.name)
-        if table is not None:
-            yield from _of_provider(table, provider)
-            if isinstance(provider.source, FixedKeys):
-                yield from _of_key_file(table, provider.source)
+        table = tables.inner(provider.name)
+        yield from _of_provider(table, provider)
+        if isinstance(provider.source, FixedKeys):
+            yield from _of_key_file(table, provider.source)
 
 
 def _of_provider(table: Table, provider: Provider) -> Iterator[Finding]:

@@ -87,10 +87,8 @@ class Table:
             return None
         return tuple(self._text(key, item, "a list of texts") for item in self._list(key, "a list of texts"))
 
-    def paths(self, key: str) -> tuple[str | tuple[str, ...], ...] | None:
-        """Return the list at *key* of claim names, and of lists that are the way to a claim."""
-        if key not in self.values:
-            return None
+    def paths(self, key: str) -> tuple[str | tuple[str, ...], ...]:
+        """Return the list at *key*, which is there, of claim names, and of lists that are the way to a claim."""
         expected = "a list of claim names, or of lists of them"
         paths: list[str | tuple[str, ...]] = []
         for item in self._list(key, expected):

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Misconfigured
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .signing import SigningKey
 
 __all__ = ["Issuer", "sign"]
+
+# json.dumps would make an encoder for each token, which takes longer than the encoding.
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def sign(
@@ -30,23 +34,29 @@ def sign(
 
     *header* adds parameters; what the key and *typ* say cannot be said otherwise there (ValueError).
     """
-    parameters: dict[str, Any] = {"alg": key.alg}
-    if key.kid is not None:
-        parameters["kid"] = key.kid
-    if typ is not None:
-        parameters["typ"] = typ
     if header:
         if not {"alg", "kid", "typ"}.isdisjoint(header):
             message = "alg and kid come from the key, typ from its argument"
             raise ValueError(message)
-        parameters.update(header)
-    signing_input = f"{_encoded(parameters)}.{_encoded(claims)}"
+        head = _encoded({**_parameters(key.alg, key.kid, typ), **header})
+    else:
+        head = _head(key.alg, key.kid, typ)
+    signing_input = f"{head}.{_encoded(claims)}"
     return f"{signing_input}.{to_base64url(key.sign(signing_input.encode('ascii')))}"
 
 
+def _parameters(alg: str, kid: str | None, typ: str | None) -> dict[str, str]:
+    said = {"alg": alg, "kid": kid, "typ": typ}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+@lru_cache(maxsize=64)  # an issuer writes the same header again and again
+def _head(alg: str, kid: str | None, typ: str | None) -> str:
+    return _encoded(_parameters(alg, kid, typ))
+
+
 def _encoded(values: Mapping[str, Any]) -> str:
-    text = json.dumps(dict(values), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return to_base64url(text.encode("utf-8"))
+    return to_base64url(_to_json(dict(values)).encode("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)

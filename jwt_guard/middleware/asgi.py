@@ -18,13 +18,26 @@ if TYPE_CHECKING:
     from ..decision import Decision
     from ..messages import Response
 
-__all__ = ["App", "GuardMiddleware", "Message", "Receive", "Scope", "ScopeRequest", "Send", "answer", "requires"]
+__all__ = [
+    "App",
+    "GuardMiddleware",
+    "Message",
+    "Receive",
+    "Scope",
+    "ScopeRequest",
+    "Send",
+    "answer",
+    "can_deny",
+    "requires",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_LENGTH = len(b"authorization")
 
 
 class ScopeRequest:
@@ -84,33 +97,32 @@ class GuardMiddleware:
             message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
             raise RuntimeError(message)
         request = ScopeRequest(scope)
-        decision: Decision | None = None
-        if kind == "http" and scope["method"] == "OPTIONS" and is_preflight(request):
-            decision = Allow(None)
-        if decision is None:
-            # One at most: what a glance knows of the first says nothing about a second.
-            values = [value for name, value in scope["headers"] if len(name) == 13 and name.lower() == b"authorization"]  # noqa: PLR2004
-            if len(values) <= 1:
-                decision = self.guard.glance(values[0] if values else None, request)
+        is_open = kind == "http" and scope["method"] == "OPTIONS" and is_preflight(request)
+        decision = Allow(None) if is_open else self._glance(scope, request)
         if decision is None:
             decision = await run(self.guard.decide(request))
-        if isinstance(decision, Allow):
-            await self.let_in(decision.credentials, scope, receive, send)
-        else:
+        if not isinstance(decision, Allow):
             await answer(refuse(decision.error, request, self.guard.realm), scope, receive, send)
-
-    async def let_in(self, credentials: Credentials | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application serve a request that may pass."""
-        inner = self.scope_for(credentials, scope)
-        token = CURRENT.set(credentials)
+            return
+        inner, send = self.admitted(decision.credentials, scope, send)
+        token = CURRENT.set(decision.credentials)
         try:
             await self.app(inner, receive, send)
         finally:
             CURRENT.reset(token)
 
-    def scope_for(self, credentials: Credentials | None, scope: Scope) -> Scope:
-        """Return the scope that the application sees."""
-        return {**scope, CREDENTIALS: credentials, REALM: self.guard.realm}
+    def _glance(self, scope: Scope, request: ScopeRequest) -> Decision | None:
+        authorization: bytes | None = None
+        for name, value in scope["headers"]:
+            if len(name) == _LENGTH and name.lower() == b"authorization":
+                if authorization is not None:
+                    return None  # what a glance knows of the first says nothing about a second
+                authorization = value
+        return self.guard.glance(authorization, request)
+
+    def admitted(self, credentials: Credentials | None, scope: Scope, send: Send) -> tuple[Scope, Send]:
+        """Return what the application is given in place of *scope* and *send*."""
+        return {**scope, CREDENTIALS: credentials, REALM: self.guard.realm}, send
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
@@ -146,7 +158,7 @@ async def answer(response: Response, scope: Scope, receive: Receive, send: Send)
         message = await receive()
         if message["type"] != "websocket.connect":
             return
-        if "websocket.http.response" not in scope.get("extensions", {}):
+        if not can_deny(scope):
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         prefix = "websocket."
@@ -154,3 +166,8 @@ async def answer(response: Response, scope: Scope, receive: Receive, send: Send)
     await send({"type": f"{prefix}http.response.start", "status": response.status, "headers": headers})
     body = b"" if scope.get("method") == "HEAD" else response.body
     await send({"type": f"{prefix}http.response.body", "body": body})
+
+
+def can_deny(scope: Scope) -> bool:
+    """Say whether the server can send an answer to a websocket handshake (ASGI's denial response)."""
+    return "websocket.http.response" in (scope.get("extensions") or ())

@@ -8,7 +8,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import current_app, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response
 
 from ..access.policy import scopes as needs
@@ -62,15 +62,25 @@ def _place() -> None:
 
 
 class Refusal(HTTPException):
-    """A refusal, for error handlers: with the status as ``code`` and our answer unless they give another."""
+    """A refusal, for error handlers: found under its status, too, and answered by us unless they do."""
 
     def __init__(self, error: GuardError, realm: str) -> None:
         answer = refuse(error, wsgi.EnvironRequest(request.environ), realm)
         response = Response(answer.body, answer.status, list(answer.headers))
-        super().__init__(json.loads(answer.body)["detail"], response)
+        super().__init__(description=json.loads(answer.body)["detail"], response=response)
         self.code = answer.status
         self.error = error
         """What happened, in full: for programs and logs, not for the client."""
+
+
+# Flask looks for a handler of 403 by the class that Werkzeug has for it.
+_KINDS: dict[int, type[Refusal]] = {
+    status: type(f"Refusal{status}", (Refusal, kind), {}) for status, kind in default_exceptions.items()
+}
+
+
+def _refusal(error: GuardError, realm: str) -> Refusal:
+    return _KINDS.get(error.status, Refusal)(error, realm)
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
@@ -94,11 +104,11 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
             if own is None:
                 error = missing(request.environ, wanted)
                 if error is not None:
-                    raise Refusal(error, request.environ[REALM])
+                    raise _refusal(error, request.environ[REALM])
                 return call()
             decision = run(own.decide(wsgi.EnvironRequest(request.environ)))
             if not isinstance(decision, Allow):
-                raise Refusal(decision.error, own.realm)
+                raise _refusal(decision.error, own.realm)
             return _served_as(decision.credentials, call)
 
         return cast("F", guarded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from http import HTTPStatus
 from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,7 +25,7 @@ from . import asgi
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 
     from ..access.guard import Guard
     from ..credentials import Credentials
@@ -70,6 +70,18 @@ class _Scopes(list[str]):
         return found
 
 
+class _Auth(AuthCredentials):
+    """What Starlette asks for scopes; the list is made when it does."""
+
+    def __init__(self, credentials: Credentials | None) -> None:
+        self._credentials = credentials
+
+    @cached_property
+    def scopes(self) -> list[str]:  # type: ignore[override] # an attribute there
+        """``authenticated`` for every good token, and its scopes."""
+        return _Scopes() if self._credentials is None else _Scopes(("authenticated", *sorted(self._credentials.scopes)))
+
+
 class GuardMiddleware(asgi.GuardMiddleware):
     """Let a guard decide about every http and websocket request: ``Middleware(GuardMiddleware, guard=guard)``.
 
@@ -77,17 +89,12 @@ class GuardMiddleware(asgi.GuardMiddleware):
     where there was no token.
     """
 
-    def scope_for(self, credentials: Credentials | None, scope: asgi.Scope) -> asgi.Scope:
+    def admitted(
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+    ) -> tuple[asgi.Scope, asgi.Send]:
         """Return *scope* itself, filled in: Starlette's middlewares read it again on the way out."""
         _place(credentials, self.guard.realm, scope)
-        return scope
-
-    async def let_in(
-        self, credentials: Credentials | None, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send
-    ) -> None:
-        """Have the application serve a request that may pass."""
-        challenging = _challenging(scope, send) if scope["type"] == "http" else send
-        await super().let_in(credentials, scope, receive, challenging)
+        return scope, _challenging(scope, send) if scope["type"] == "http" else send
 
 
 def _challenging(scope: asgi.Scope, send: asgi.Send) -> asgi.Send:
@@ -101,7 +108,8 @@ def _challenging(scope: asgi.Scope, send: asgi.Send) -> asgi.Send:
 
 def _challenged(scope: asgi.Scope, message: asgi.Message) -> asgi.Message:
     """Return a 403 with its challenge, where a scope was looked for in vain and nobody has said so yet."""
-    missed: str | None = getattr(scope["auth"].scopes, "missed", None)
+    auth = scope["auth"]
+    missed = auth.scopes.missed if isinstance(auth, _Auth) and isinstance(auth.scopes, _Scopes) else None
     headers = list(message.get("headers", ()))
     if missed is None or any(name.lower() == b"www-authenticate" for name, _ in headers):
         return message
@@ -115,13 +123,8 @@ def _place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> No
     scope[CREDENTIALS] = credentials
     scope[REALM] = realm
     scope.setdefault("state", {})["credentials"] = credentials
-    scope["auth"] = auth = AuthCredentials()
-    if credentials is None:
-        auth.scopes = _Scopes()
-        scope["user"] = UnauthenticatedUser()
-    else:
-        auth.scopes = _Scopes(("authenticated", *sorted(credentials.scopes)))
-        scope["user"] = GuardedUser(credentials)
+    scope["auth"] = _Auth(credentials)
+    scope["user"] = UnauthenticatedUser() if credentials is None else GuardedUser(credentials)
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
@@ -169,15 +172,15 @@ def _connection_argument(endpoint: Callable[..., Any]) -> tuple[str, int]:
 def _refused(error: GuardError, scope: asgi.Scope, realm: str) -> Response:
     """Return the refusal, or raise it where Starlette wants that: for handlers and for websockets."""
     refusal = refuse(error, asgi.ScopeRequest(scope), realm)
+    if scope["type"] == "websocket" and not asgi.can_deny(scope):
+        raise WebSocketException(1008)
     headers = {name: value for name, value in refusal.headers if name != "content-length"}
     if _handles_on_its_own(scope, refusal.status):
         del headers["content-type"]
         raise HTTPException(refusal.status, detail=json.loads(refusal.body)["detail"], headers=headers)
-    if scope["type"] == "http":
-        return Response(refusal.body, refusal.status, headers)
-    if "websocket.http.response" in scope.get("extensions", {}):
+    if scope["type"] == "websocket":
         raise HTTPException(refusal.status, detail=refusal.body.decode(), headers=headers)
-    raise WebSocketException(1008)
+    return Response(refusal.body, refusal.status, headers)
 
 
 def _handles_on_its_own(scope: asgi.Scope, status: int) -> bool:
@@ -189,7 +192,7 @@ def _handles_on_its_own(scope: asgi.Scope, status: int) -> bool:
 
 
 @contextmanager
-def _as(credentials: Credentials | None) -> Iterator[None]:
+def _as(credentials: Credentials | None) -> Generator[None]:
     token = CURRENT.set(credentials)
     try:
         yield

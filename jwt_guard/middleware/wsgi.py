@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
-from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from ..access.guard import Guard
-    from ..decision import Decision
     from ..messages import Response
 
 __all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "requires"]
@@ -56,7 +55,8 @@ class EnvironRequest:
             return quote_from_bytes(routed, safe="/!$&'()*+,;=:@~-._")
         raw = sent.partition("?")[0]
         if not raw.startswith("/"):
-            raw = urlsplit(raw).path  # absolute form (RFC 9112 §3.2.2)
+            authority = raw.partition("://")[2]  # absolute form (RFC 9112 §3.2.2); what is none has no path
+            raw = authority and "/" + authority.partition("/")[2]
         return raw if unquote_to_bytes(raw) == routed else ""
 
     @property
@@ -81,11 +81,8 @@ class GuardMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         request = EnvironRequest(environ)
-        decision: Decision | None = None
-        if request.method == "OPTIONS" and is_preflight(request):
-            decision = Allow(None)
-        if decision is None:
-            decision = self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
+        is_open = request.method == "OPTIONS" and is_preflight(request)
+        decision = Allow(None) if is_open else self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
         if decision is None:
             decision = run(self.guard.decide(request))
         if not isinstance(decision, Allow):

@@ -59,7 +59,10 @@ async def _answer(need: Need) -> Any:  # noqa: ANN401 - what a flow is sent
 
             return await _waited_for(BACKGROUND.submit(fetched(need)))
         case Call(function, args, blocking):
-            result = await anyio.to_thread.run_sync(function, *args) if blocking else function(*args)
+            if blocking:  # in a tuple, since trio takes no coroutine out of a thread
+                (result,) = await anyio.to_thread.run_sync(lambda: (function(*args),))
+            else:
+                result = function(*args)
             return await result if inspect.isawaitable(result) else result
         case Alone(key, flow, deadline):
             with anyio.move_on_after(deadline), suppress(CancelledError):  # whoever asked looks again

@@ -25,9 +25,7 @@ _OPENID = "openid-configuration"
 _OAUTH = "oauth-authorization-server"
 
 
-def discovered(
-    issuers: str | Iterable[str], url: str | None = None, settings: KeySettings | None = None
-) -> RemoteKeys:
+def discovered(issuers: str | Iterable[str], url: str | None = None, settings: KeySettings | None = None) -> RemoteKeys:
     """Return a source of the keys that the issuer's metadata points to.
 
     *url* is where to ask if not the issuer itself; the document must still name one of *issuers*.

@@ -89,9 +89,7 @@ class RemoteKeys:
     algorithms = ASYMMETRIC
     """A published secret is no secret, so only these."""
 
-    def __init__(
-        self, locate: Locate, settings: KeySettings, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, locate: Locate, settings: KeySettings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.last_error: FetchFailed | None = None
         """Why the last fetch failed; None where it did not."""

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 
     AkpPublicKey: TypeAlias = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ASYMMETRIC", "CURVES", "HMAC", "ML_DSA", "RSA", "Verifier", "hmac_verifier", "verifier"]
 
-Verifier: "TypeAlias" = "Callable[[bytes, bytes], bool]"
+Verifier: TypeAlias = Callable[[bytes, bytes], bool]
 """(signing input, signature) → whether the key made the one over the other."""
 
 

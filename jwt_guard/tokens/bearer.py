@@ -25,12 +25,13 @@ def extract(request: Request, longest: int) -> str:
 
     Raises MissingToken, MalformedRequest, or InvalidToken for one that is too long to look at.
     """
-    values = request.values("authorization")
-    if not values:
-        raise MissingToken
-    if len(values) > 1:
-        raise MalformedRequest("more than one Authorization header")
-    return bearer_token(values[0], longest)
+    match request.values("authorization"):
+        case ():
+            raise MissingToken
+        case (value,):
+            return bearer_token(value, longest)
+        case _:
+            raise MalformedRequest("more than one Authorization header")
 
 
 def bearer_token(authorization: str, longest: int) -> str:

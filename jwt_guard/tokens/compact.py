@@ -116,9 +116,7 @@ class UnverifiedToken(NamedTuple):
         return self.values.get("iss")
 
 
-def parse(
-    text: str, limits: Limits = DEFAULT_LIMITS, look: Callable[[Header], None] | None = None
-) -> UnverifiedToken:
+def parse(text: str, limits: Limits = DEFAULT_LIMITS, look: Callable[[Header], None] | None = None) -> UnverifiedToken:
     """Read *text* as a JWT in compact serialisation (RFC 7519 §7.2), or raise InvalidToken.
 
     *look* is shown the header before the rest is read, and may raise: most bad tokens need cost no more.

@@ -105,7 +105,9 @@ class KeySet:
         return kid in self._names
 
 
-def key_set_from_jwks(document: Mapping[str, Any] | bytes, *, symmetric: bool = False, most: int = _MOST_KEYS) -> KeySet:
+def key_set_from_jwks(
+    document: Mapping[str, Any] | bytes, *, symmetric: bool = False, most: int = _MOST_KEYS
+) -> KeySet:
     """Read a JWK Set (RFC 7517 §5), skipping with a reason each key that cannot be used.
 
     *symmetric* says whether it may hold secrets: one that came over the network may not.
@@ -161,7 +163,7 @@ def key_from_jwk(jwk: object, *, symmetric: bool = True, shortest_secret: int | 
         public = read(jwk)
     except KeyUnusable:
         raise
-    except Exception as error:  # what cryptography raises for bad numbers is not one type, and a set must survive it
+    except Exception as error:  # noqa: BLE001 - what cryptography raises for bad numbers is not one type, and a set must survive it
         raise KeyUnusable(f"its numbers are no key ({type(error).__name__})") from None
     return _public(public, kid, alg)
 
@@ -180,7 +182,7 @@ def key_from_pem(pem: bytes, *, kid: str | None = None, alg: str | None = None) 
             public = x509.load_pem_x509_certificate(pem).public_key()
         else:
             public = load_pem_public_key(pem)
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 - as above
         raise KeyUnusable(f"that is no PEM public key ({type(error).__name__})") from None
     return _public(public, kid, alg)
 

@@ -90,7 +90,8 @@ def _constant(_name: str) -> NoReturn:
     raise NotStrictJson("has a number that is none")  # NaN, Infinity, -Infinity
 
 
-# The C scanner itself: JSONDecoder.decode() wraps it in two regular expressions for white space.
-_scan = json.JSONDecoder(
+_decoder = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-).scan_once
+)
+# The scanner itself: decode() wraps it in two regular expressions for white space.  Its name is as old as the module.
+_scan = _decoder.scan_once  # pyright: ignore[reportAttributeAccessIssue]

@@ -36,7 +36,7 @@ KEY = ("--key", "key.pem", "--kid", "a")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder that has a configuration and a private key, and nothing from outside."""
-    private = private_key("ES256").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    private = private_key("ES256", "a").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(private)
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [public_jwk("ES256", kid="a")]}))
     (tmp_path / "guard.toml").write_text(CONFIG)
@@ -106,6 +106,21 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(folder: Path, token: str
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=variables)  # noqa: S602
 
     assert "" == ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_output_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "jwt_guard", "check"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+
+    assert (1, "jwt-guard: No space left on device\n") == (ended.returncode, ended.stderr)
 
 
 # --- what is not a command ---------------------------------------------------------------------------

@@ -129,8 +129,8 @@ def test_a_configuration_that_others_may_write_is_risky(write: Write) -> None:
 
 def routes(*paths: str) -> str:
     tables = []
-    for path in paths:
-        path, _, rest = path.partition(" ")
+    for each in paths:
+        path, _, rest = each.partition(" ")
         methods = f"methods = {rest.split(',')}\n" if rest and rest != "opaque" else ""
         encoded = "encoded = 'opaque'\n" if rest == "opaque" else ""
         tables.append(f"[[routes]]\npath = '{path}'\n{methods}{encoded}allow = 'authenticated'\n")
@@ -165,6 +165,7 @@ def test_a_route_that_is_never_reached_is_wrong(write: Write, paths: tuple[str, 
         ("/orders/new", "/orders/{id}"),
         ("/orders/{id}", "/orders/**"),
         ("/orders/{id}", "/orders/{id}/items"),
+        ("/orders/{id}", "/orders/new/**"),
         ("/a/b/**", "/a/**"),
         ("/a/{x}/**", "/a"),
         ("/a", "/b"),

@@ -1,4 +1,4 @@
-"""The commands of a page → what they print: one shell for a page, in a folder of its own, with this checkout's jwt-guard."""
+"""The commands of a page → what they print: one shell for a page, with the jwt-guard of this checkout."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.docs.pages import ROOT
 
@@ -35,8 +36,8 @@ options = parser.parse_args()
 headers = dict(each.split(": ", 1) for each in options.H)
 reply = httpx.request(options.X, options.url, headers=headers, trust_env=False)
 if options.i:
-    print(f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}", *(f"{n}: {v}" for n, v in reply.headers.items()), sep="\\n")
-    print()
+    print(f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}")
+    print(*(f"{name}: {value}" for name, value in reply.headers.items()), "", sep="\\n")
 sys.stdout.write(reply.text)
 """
 
@@ -61,7 +62,7 @@ class Session:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

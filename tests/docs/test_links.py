@@ -46,4 +46,3 @@ def test_a_sentence_has_a_line_of_its_own(page: Path) -> None:
     for line in re.sub(r"`[^`]*`", "x", prose(page)).splitlines():
         if not line.startswith("|"):
             assert not re.search(r"[a-z)][.?!] (?=[A-Z`*])", line), line
-

@@ -10,7 +10,6 @@ from flask import Flask, g
 from flask import request as flask_request
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
@@ -34,6 +33,7 @@ from tests.support.keys import public_jwk
 from tests.support.minting import AUDIENCE, ISSUER, NOW
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.websockets import WebSocket
 
 DEAD = "https://dead.test"

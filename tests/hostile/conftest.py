@@ -13,7 +13,7 @@ import pytest
 from tests.support.keys import decode, encode, pem, secret
 from tests.support.minting import MINTED, SAID
 
-PUBLIC = {"iss", "aud", "scope", "scp", "typ", "token_use"}
+PUBLIC = {"iss", "aud", "exp", "nbf", "iat", "auth_time", "scope", "scp", "typ", "token_use"}
 """Claims that name no person: a reason may quote them."""
 SHORTEST = 6
 """Below that, chance would find it."""

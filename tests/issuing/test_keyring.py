@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import joserfc.jwk
@@ -13,6 +14,7 @@ import pytest
 
 from jwt_guard import fixed
 from jwt_guard.errors import Misconfigured
+from jwt_guard.issuing import keyring
 from jwt_guard.issuing.keyring import Keyring, make
 from tests.support.keys import ASYMMETRIC
 
@@ -104,7 +106,14 @@ def test_a_secret_cannot_be_published() -> None:
         Keyring(make("HS256", "a"))
 
 
-def test_whoever_reads_during_a_rotation_finds_the_key_that_signs_published() -> None:
+def test_whoever_reads_during_a_rotation_finds_the_key_that_signs_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = keyring._checked
+
+    def slowly(ring: Any) -> Any:
+        time.sleep(0.001)  # so that others come in between, if anything lets them
+        return checked(ring)
+
+    monkeypatch.setattr(keyring, "_checked", slowly)
     ring = Keyring(make("EdDSA", "0"))
     stop = threading.Event()
     missing: list[str | None] = []

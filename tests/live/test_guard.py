@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -17,11 +18,11 @@ from .rig import BILLING, ORDERS, Fetches, LiveProvider
 CLASSIC = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 
 
-def provider_for(live: LiveProvider, audience: str = ORDERS, **more: object) -> Provider:
+def provider_for(live: LiveProvider, audience: str = ORDERS, **more: Any) -> Provider:
     return rfc9068(live.issuer, audience, name="live", leeway=0, **more)
 
 
-def guard_for(live: LiveProvider, audience: str = ORDERS, **more: object) -> Guard:
+def guard_for(live: LiveProvider, audience: str = ORDERS, **more: Any) -> Guard:
     return Guard([provider_for(live, audience, **more)], authenticated())
 
 
@@ -58,8 +59,10 @@ def test_an_event_loop_gets_the_same_answer(live_provider: LiveProvider, backend
 
 
 @pytest.mark.parametrize("documents", ["openid", "oauth"])
-def test_an_issuer_with_a_path_is_discovered_in_either_form(usable_node: Path, documents: str) -> None:
-    with LiveProvider.start(usable_node, path="/realms/shop", discovery=documents) as live:  # type: ignore[arg-type]
+def test_an_issuer_with_a_path_is_discovered_in_either_form(
+    usable_node: Path, documents: Literal["openid", "oauth"]
+) -> None:
+    with LiveProvider.start(usable_node, path="/realms/shop", discovery=documents) as live:
         assert frozenset({"orders:read"}) == verify(guard_for(live), live.token()).scopes
 
 
@@ -145,7 +148,7 @@ def test_an_application_sees_who_came(live_provider: LiveProvider) -> None:
     guarded = GuardMiddleware(app, Guard([provider_for(live_provider)], scopes("orders:read")))
     good = {"Authorization": f"Bearer {live_provider.token()}"}
     poor = {"Authorization": f"Bearer {live_provider.token(scope='orders:write')}"}
-    with httpx.Client(transport=httpx.WSGITransport(guarded), base_url="http://api.test") as client:  # type: ignore[arg-type]
+    with httpx.Client(transport=httpx.WSGITransport(guarded), base_url="http://api.test") as client:
         answers = [client.get("/", headers=headers) for headers in (good, poor, {})]
 
     assert [200, 403, 401] == [answer.status_code for answer in answers]

@@ -20,7 +20,19 @@ from jwt_guard.errors import FetchFailed
 from jwt_guard.flow import Fetch, Reply, Trust, fetch
 from jwt_guard.runners import blocking
 from jwt_guard.runners.fetching import fetched
-from tests.support.bad_issuer import CHUNKED, GZIP_BOMB, BadIssuer, Way, answer, drips, floods, hangs, key_set, resets, says
+from tests.support.bad_issuer import (
+    CHUNKED,
+    GZIP_BOMB,
+    BadIssuer,
+    Way,
+    answer,
+    drips,
+    floods,
+    hangs,
+    key_set,
+    resets,
+    says,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LONG = b"Content-Length: 1000000\r\n\r\n"

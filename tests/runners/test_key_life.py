@@ -22,7 +22,7 @@ from tests.support.minting import AUDIENCE, ISSUER, NOW, claims, mint
 
 LOOPS = ("asyncio", "trio")
 WAYS = ("threads", *LOOPS)
-A, B = mint(which="a"), mint(which="b")
+A, B = (mint(claims(sub="ada"), which=which) for which in "ab")
 
 
 def guard(source: RemoteKeys) -> Guard:
@@ -143,7 +143,7 @@ def test_a_fetch_that_began_before_the_rotation_is_made_again_once() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_unknown_kids_cost_a_handful_of_fetches_one_at_a_time(way: str) -> None:
-    tokens = [mint(header={"kid": f"bogus-{number}"}) for number in range(100)]
+    tokens = [mint(claims(sub="ada"), header={"kid": f"bogus-{number}"}) for number in range(100)]
     with BadIssuer() as issuer:
         flooded = guard_of(issuer)
         outcomes = together(way, flooded, tokens, lambda: None)
@@ -156,7 +156,7 @@ def test_unknown_kids_cost_a_handful_of_fetches_one_at_a_time(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_unknown_kids_cost_no_more_while_the_issuer_fails(way: str) -> None:
-    tokens = [mint(header={"kid": f"bogus-{number}"}) for number in range(100)]
+    tokens = [mint(claims(sub="ada"), header={"kid": f"bogus-{number}"}) for number in range(100)]
     with BadIssuer() as issuer:
         flooded = guard_of(issuer)
         outcome(flooded, A)

@@ -497,7 +497,9 @@ def test_a_url_that_may_not_be_asked_is_refused_at_once() -> None:
     with pytest.raises(Misconfigured, match="not https"):
         jwks("http://id.test/keys")
 
-    assert isinstance(jwks("http://keycloak:8080/keys", KeySettings(plain_http_hosts=frozenset({"keycloak"}))), RemoteKeys)
+    assert isinstance(
+        jwks("http://keycloak:8080/keys", KeySettings(plain_http_hosts=frozenset({"keycloak"}))), RemoteKeys
+    )
 
 
 def test_published_keys_are_for_public_key_algorithms_alone() -> None:

@@ -45,8 +45,8 @@ async def waiting(_claims: Mapping[str, Any]) -> bytes:
 def test_a_generator_may_be_plain_or_async_under_both_runners(generate: Any, blocking: bool) -> None:
     salty = guard(generate, blocking=blocking)
 
-    assert "ada" == verify(salty, TOKEN).user
-    assert "ada" == asyncio.run(averify(salty, TOKEN)).user
+    assert "ada-lovelace" == verify(salty, TOKEN).user
+    assert "ada-lovelace" == asyncio.run(averify(salty, TOKEN)).user
 
 
 def test_the_generator_is_asked_by_a_need_that_hides_the_claims() -> None:
@@ -55,7 +55,7 @@ def test_the_generator_is_asked_by_a_need_that_hides_the_claims() -> None:
     (need,) = played.needs
     assert isinstance(need, Call)
     assert need.blocking
-    assert "ada" not in repr(need)
+    assert "ada-lovelace" not in repr(need)
     assert {"HS256", "HS384", "HS512"} == played.value.algorithms
 
 

@@ -141,19 +141,20 @@ class BadIssuer:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError):  # who asked has gone
-            connection.settimeout(10)
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            request = b""
-            while not request.endswith(b"\r\n\r\n"):
-                octets = connection.recv(65_536)
-                if not octets:
-                    break
-                request += octets
-            if request:
+        connection.settimeout(10)
+        try:
+            with suppress(OSError):  # who asked has gone
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                request = b""
+                while not request.endswith(b"\r\n\r\n"):
+                    octets = connection.recv(65_536)
+                    if not octets:
+                        return
+                    request += octets
                 self._answer(request, connection)
-        connection.close()
+        finally:
+            connection.close()
 
     def _answer(self, request: bytes, connection: socket.socket) -> None:
         with self._changed:

@@ -47,7 +47,18 @@ def test_a_request_with_the_header_offers_something_however_bad(value: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["", " ", "Bearer", "Bearer ", "bearer    ", "Bearer\t", "Basic YTpi", "Basic a, Bearer a.b.c", "Bearera.b.c", "a.b.c"]
+    [
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "bearer    ",
+        "Bearer\t",
+        "Basic YTpi",
+        "Basic a, Bearer a.b.c",
+        "Bearera.b.c",
+        "a.b.c",
+    ]
     + ["DPoP a.b.c", " Bearer a.b.c", "Bearer\ta.b.c", "Bearer:a.b.c", "\u212aearer a"],
     ids=ascii,
 )
@@ -60,7 +71,15 @@ def test_what_is_no_bearer_token_is_a_missing_one(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["Bearer a b", "Bearer a.b.c, Bearer d.e.f", "Bearer a,b", "Bearer a\tb", 'Bearer "a.b.c"', "Bearer a\r\nX: y", "Bearer é"]
+    [
+        "Bearer a b",
+        "Bearer a.b.c, Bearer d.e.f",
+        "Bearer a,b",
+        "Bearer a\tb",
+        'Bearer "a.b.c"',
+        "Bearer a\r\nX: y",
+        "Bearer é",
+    ]
     + ["Bearer \ud800", "Bearer a\0", "Bearer a;b", "Bearer <a>", "Bearer a.b.c\n", "Bearer \ta.b.c"],
     ids=ascii,
 )

@@ -224,7 +224,18 @@ def test_an_access_token_has_one_of_few_types(typ: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "typ", ["", "dpop+jwt", "logout+jwt", "secevent+jwt", "oauth-authz-req+jwt", "client-authentication+jwt", "JOSE", "at+jwt ", "at"]
+    "typ",
+    [
+        "",
+        "dpop+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "oauth-authz-req+jwt",
+        "client-authentication+jwt",
+        "JOSE",
+        "at+jwt ",
+        "at",
+    ],
 )
 def test_another_type_is_another_kind_of_token(typ: str) -> None:
     error = rejected(of_type(ACCESS_TOKEN_TYPES), said(typ=typ))

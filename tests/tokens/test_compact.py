@@ -145,12 +145,21 @@ def test_a_kid_may_be_any_short_text() -> None:
 
 
 def test_unknown_members_and_offered_keys_are_ignored() -> None:
-    offered = {"jwk": {"kty": "oct", "k": "AA"}, "jku": "https://evil.test", "x5u": 5, "x5c": "?", "cty": "json", "?": None}
+    offered = {
+        "jwk": {"kty": "oct", "k": "AA"},
+        "jku": "https://evil.test",
+        "x5u": 5,
+        "x5c": "?",
+        "cty": "json",
+        "?": None,
+    }
 
     assert "ES256" == parse(written(json.dumps({"alg": "ES256", **offered}))).alg
 
 
-@pytest.mark.parametrize("payload", ["", "[]", "null", '"a"', "{", '{"a":1,"a":2}', '{"a":' + "[" * 32 + "]" * 32 + "}"])
+@pytest.mark.parametrize(
+    "payload", ["", "[]", "null", '"a"', "{", '{"a":1,"a":2}', '{"a":' + "[" * 32 + "]" * 32 + "}"]
+)
 def test_a_payload_that_is_no_claim_set_is_refused(payload: str) -> None:
     assert reason(written(payload=payload)).startswith("the payload ")
 
@@ -161,7 +170,9 @@ def test_a_jws_may_carry_anything_and_be_signed_by_nothing() -> None:
     assert (b"prose", b"") == (jws.payload, jws.signature)
 
 
-@pytest.mark.parametrize("octets", [bytes(range(256)) + bytes(range(n)) for n in range(4)] + [b"", b"\xfb\xff\xbf"], ids=len)
+@pytest.mark.parametrize(
+    "octets", [bytes(range(256)) + bytes(range(n)) for n in range(4)] + [b"", b"\xfb\xff\xbf"], ids=len
+)
 def test_base64url_is_read_as_it_is_written(octets: bytes) -> None:
     text = to_base64url(octets)
 
@@ -198,7 +209,13 @@ def test_no_octet_outside_the_alphabet_is_skipped(position: int) -> None:
 
 @pytest.mark.parametrize(
     ("typ", "expected"),
-    [(None, None), ("JWT", "jwt"), ("at+JWT", "at+jwt"), ("application/at+jwt", "at+jwt"), ("APPLICATION/AT+JWT", "at+jwt")]
+    [
+        (None, None),
+        ("JWT", "jwt"),
+        ("at+JWT", "at+jwt"),
+        ("application/at+jwt", "at+jwt"),
+        ("APPLICATION/AT+JWT", "at+jwt"),
+    ]
     + [("text/at+jwt", "text/at+jwt"), (" at+jwt", " at+jwt"), ("", "")],
 )
 def test_a_media_type_is_compared_without_case_and_prefix(typ: str | None, expected: str | None) -> None:

@@ -59,7 +59,15 @@ def test_a_key_that_names_its_algorithm_is_for_no_other(alg: str) -> None:
 
 @pytest.mark.parametrize(
     ("of", "alg"),
-    [("RS256", "ES256"), ("RS256", "HS256"), ("RS256", "none"), ("RS256", ""), ("ES256", "ES384"), ("ES384", "ES256"), ("ES256", "ES256K")]
+    [
+        ("RS256", "ES256"),
+        ("RS256", "HS256"),
+        ("RS256", "none"),
+        ("RS256", ""),
+        ("ES256", "ES384"),
+        ("ES384", "ES256"),
+        ("ES256", "ES256K"),
+    ]
     + [("EdDSA", "Ed448"), ("EdDSA", "RS256"), ("RS256", "RSA-OAEP"), ("RS256", "rs256")],
 )
 def test_an_algorithm_that_does_not_fit_the_type_makes_the_key_useless(of: str, alg: str) -> None:
@@ -213,7 +221,8 @@ def test_an_akp_key_has_the_length_of_its_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "expected"), [(32, {"HS256"}), (47, {"HS256"}), (48, {"HS256", "HS384"}), (64, {"HS256", "HS384", "HS512"})]
+    ("octets", "expected"),
+    [(32, {"HS256"}), (47, {"HS256"}), (48, {"HS256", "HS384"}), (64, {"HS256", "HS384", "HS512"})],
 )
 def test_a_secret_is_for_the_hashes_it_is_as_long_as(octets: int, expected: set[str]) -> None:
     assert expected == key_from_secret(b"x" * octets).algorithms
@@ -284,14 +293,31 @@ def foreign(public: Any) -> bytes:
         (lambda: keys.pem("RS256") * 2, "a PEM file here holds one public key or one certificate"),
         (lambda: certificate() + keys.pem("ES256"), "a PEM file here holds one public key or one certificate"),
         (lambda: b"", "a PEM file here holds one public key or one certificate"),
-        (lambda: b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "that is no PEM public key (ValueError)"),
-        (lambda: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "that is no PEM public key (ValueError)"),
+        (
+            lambda: b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+            "that is no PEM public key (ValueError)",
+        ),
+        (
+            lambda: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            "that is no PEM public key (ValueError)",
+        ),
         (lambda: foreign(ed448.Ed448PrivateKey.generate().public_key()), "its type is not one for signatures here"),
         (lambda: foreign(x25519.X25519PrivateKey.generate().public_key()), "its type is not one for signatures here"),
         (lambda: foreign(ec.generate_private_key(ec.SECP224R1()).public_key()), "its curve is not known here"),
         (lambda: foreign(weak_rsa()), "its modulus has not 2048 to 8192 bits"),
     ],
-    ids=["private", "two", "certificate and key", "empty", "no key", "no certificate", "Ed448", "X25519", "P-224", "RSA"],
+    ids=[
+        "private",
+        "two",
+        "certificate and key",
+        "empty",
+        "no key",
+        "no certificate",
+        "Ed448",
+        "X25519",
+        "P-224",
+        "RSA",
+    ],
 )
 def test_what_is_no_public_key_for_signatures_is_refused(make: Any, expected: str) -> None:
     with pytest.raises(KeyUnusable) as caught:

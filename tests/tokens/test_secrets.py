@@ -60,7 +60,18 @@ def test_what_is_neither_text_nor_bytes_is_none(secret: object) -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["", b"", " " * 64, b"\t\r\n" * 32, b"\0" * 64, b"\0 \0" * 32, "\u00a0" * 64, "\u3000" * 64, b"\xef\xbb\xbf", "\v\f" * 40],
+    [
+        "",
+        b"",
+        " " * 64,
+        b"\t\r\n" * 32,
+        b"\0" * 64,
+        b"\0 \0" * 32,
+        "\u00a0" * 64,
+        "\u3000" * 64,
+        b"\xef\xbb\xbf",
+        "\v\f" * 40,
+    ],
     ids=ascii,
 )
 def test_an_empty_or_blank_secret_lets_everybody_sign(secret: object) -> None:
@@ -144,7 +155,7 @@ def test_what_only_looks_a_little_like_a_key_is_a_secret(secret: bytes) -> None:
 
 
 def test_chance_does_not_make_keys_of_random_secrets() -> None:
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     for _ in range(3_000):
         secret = bytes((0x30, 30)) + chance.randbytes(30)
         usable = usable_secret(secret)

@@ -41,8 +41,30 @@ def test_what_is_no_object_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", '{"a"}', '{"a":}', '{"a":1,}', "{'a':1}", '{"a":01}', '{"a":+1}', '{"a":.5}', '{"a":"\n"}', '{"a":"\\x41"}', "{a:1}"]
-    + ['{"a":1 "b":2}', '{"a":tru}', '{"a":"', '{"a":"\\', '{"a":[}', '{"a":/**/1}', '{"a":"\\u12"}', '{"\0":1}', '{"a":١}'],
+    [
+        "{",
+        '{"a"}',
+        '{"a":}',
+        '{"a":1,}',
+        "{'a':1}",
+        '{"a":01}',
+        '{"a":+1}',
+        '{"a":.5}',
+        '{"a":"\n"}',
+        '{"a":"\\x41"}',
+        "{a:1}",
+    ]
+    + [
+        '{"a":1 "b":2}',
+        '{"a":tru}',
+        '{"a":"',
+        '{"a":"\\',
+        '{"a":[}',
+        '{"a":/**/1}',
+        '{"a":"\\u12"}',
+        '{"\0":1}',
+        '{"a":١}',
+    ],
     ids=ascii,
 )
 def test_what_is_no_json_is_refused(text: str) -> None:
@@ -79,7 +101,14 @@ def test_a_long_integer_costs_nobody_any_time(digits: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a":"\\ud800"}', '{"a":"\\uDFFF"}', '{"\\uD83D":1}', '{"a":["\\ude00\\ud83d"]}', '{"a":"\\uD83Dx"}', '{"a":"\\uDe0a"}'],
+    [
+        '{"a":"\\ud800"}',
+        '{"a":"\\uDFFF"}',
+        '{"\\uD83D":1}',
+        '{"a":["\\ude00\\ud83d"]}',
+        '{"a":"\\uD83Dx"}',
+        '{"a":"\\uDe0a"}',
+    ],
     ids=ascii,
 )
 def test_half_of_a_pair_is_no_text(text: str) -> None:
@@ -88,7 +117,14 @@ def test_half_of_a_pair_is_no_text(text: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xff", b'{"a":"\xc3"}', b'{"a":"\xc0\xae"}', b'{"a":"\xed\xa0\x80"}', '{"a":1}'.encode("utf-16"), b'{"a":"\xf5"}'],
+    [
+        b"\xff",
+        b'{"a":"\xc3"}',
+        b'{"a":"\xc0\xae"}',
+        b'{"a":"\xed\xa0\x80"}',
+        '{"a":1}'.encode("utf-16"),
+        b'{"a":"\xf5"}',
+    ],
     ids=ascii,
 )
 def test_what_is_not_utf8_is_refused(data: bytes) -> None:
@@ -121,5 +157,12 @@ def test_brackets_hide_in_no_text() -> None:
 
 
 def test_the_reason_holds_nothing_of_the_text() -> None:
-    for text in ("{secret", '{"secret":NaN}', '{"secret":1,"secret":2}', '{"a":"secret\\ud800"}', '"secret"', '{}secret'):
+    for text in (
+        "{secret",
+        '{"secret":NaN}',
+        '{"secret":1,"secret":2}',
+        '{"a":"secret\\ud800"}',
+        '"secret"',
+        "{}secret",
+    ):
         assert "secret" not in reason(text.encode())

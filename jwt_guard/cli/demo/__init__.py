@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from ..commands import Commands
+
 __all__ = ["add_parser", "run"]
 
 _NEEDED = ("flask", "uvicorn", "waitress")
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]  # it has no other name
-) -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add the command to the others."""
     parser = subparsers.add_parser(
         "demo",
@@ -36,8 +36,4 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     from .story import tell
 
-    try:
-        return tell(keep=arguments.keep, log=arguments.log)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return tell(keep=arguments.keep, log=arguments.log)

@@ -93,8 +93,8 @@ class _Show:
     def rotation(self) -> None:
         """Rotate the key while good tokens are sent to both doors."""
         old, new = rotated_under_load(self._cast, make(_THEN, "shop-2"), self._urls)
-        self._tally("good tokens, by the old key (RS256)", old)
-        self._tally("good tokens, by the new key (ES256)", new)
+        self._tally("good, by the old key (RS256)", old)
+        self._tally("good, by the new key (ES256)", new)
 
     def _tally(self, what: str, doors: dict[str, Tally]) -> None:
         refused = sum(tally.refused for tally in doors.values())
@@ -103,7 +103,7 @@ class _Show:
         self._wrong += not good
         self._under_load += sent
         self._refused_under_load += refused
-        counts = tuple(f"{tally.passed} x 200" for tally in doors.values())
+        counts = tuple(f"200 x{tally.passed}" for tally in doors.values())
         say(str(Row(mark(good), "GET /orders", what, "200", counts, f"{refused} of {sent} refused")))
 
     def verdict(self, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Row", "as_expected", "header", "mark", "row"]
 
 
-_LONGEST = 84
+_LONGEST = 84  # characters of the last column, where no terminal says how many
+_SHORTEST = 30
 
 
 class Row(NamedTuple):
@@ -29,8 +31,9 @@ class Row(NamedTuple):
 
     def __str__(self) -> str:
         """Return the line."""
-        cells = " ".join(f"{status:10}" for status in self.statuses)
-        return f"{self.mark} {self.request:15} {self.what:39} {self.wanted:6} {cells} {self.why}".rstrip()
+        cells = " ".join(f"{status:9}" for status in self.statuses)
+        line = f"{self.mark} {self.request:14} {self.what:31} {self.wanted:6} {cells} "
+        return f"{line}{_clipped(self.why, len(line))}".rstrip()
 
 
 def header(doors: Iterable[str]) -> str:
@@ -60,8 +63,14 @@ def _why(answers: Mapping[str, Answer]) -> str:
     """Return what the client was told, and after a colon why, as only the log says it."""
     told = " / ".join(dict.fromkeys(answer.verdict.words for answer in answers.values()))
     reasons = " / ".join(dict.fromkeys(answer.reason for answer in answers.values() if answer.reason))
-    words = f"{told}: {reasons}" if reasons else told
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 3]}..."
+    return f"{told}: {reasons}" if reasons else told
+
+
+def _clipped(words: str, before: int) -> str:
+    """Return as much of *words* as there is room for in a line after *before* characters."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else before + _LONGEST
+    room = max(_SHORTEST, columns - before)
+    return words if len(words) <= room else f"{words[: room - 3]}..."
 
 
 def _either(sign: str, plain: str) -> str:

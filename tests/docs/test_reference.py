@@ -1,0 +1,177 @@
+"""The reference pages beside the code: what the code knows is on the page, with the default that it really has."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jwt_guard
+from jwt_guard import ClaimNames, KeySettings, Limits, Misconfigured, Provider, errors
+from jwt_guard.cli import commands, main
+from jwt_guard.config import load, providers
+from tests.docs.pages import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+PYTHON = (REFERENCE / "python-api.md").read_text(encoding="utf-8")
+CONFIGURATION = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+COMMANDS = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
+ERRORS = (REFERENCE / "errors-and-answers.md").read_text(encoding="utf-8")
+
+NONE = "\N{EN DASH}"
+"""What stands in a table where there is nothing."""
+A_PROVIDER = '[providers.p]\nissuer = "https://id.example"\naudience = "a"\n'
+UNKNOWN = "qqqqqqqqqqqqqqqq"
+"""A key so strange that the answer is the list of all that are known."""
+PLACES = {
+    "The file itself": f"{UNKNOWN} = 1\n{A_PROVIDER}",
+    "Providers": f"{A_PROVIDER}{UNKNOWN} = 1\n",
+    "Claims of a provider": f"{A_PROVIDER}[providers.p.claims]\n{UNKNOWN} = 1\n",
+    "Routes": f'{A_PROVIDER}[[routes]]\npath = "/x"\n{UNKNOWN} = 1\n',
+    "Keys": f"{A_PROVIDER}[keys]\n{UNKNOWN} = 1\n",
+    "Limits": f"{A_PROVIDER}[limits]\n{UNKNOWN} = 1\n",
+}
+
+
+def section(page: str, heading: str) -> str:
+    """Return what stands below *heading*, up to the next one that is as high or higher."""
+    found = re.search(rf"^(#+) {re.escape(heading)}\n", page, re.MULTILINE)
+
+    assert found, heading
+    rest = page[found.end() :]
+    following = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.MULTILINE)
+    return rest[: following.start()] if following else rest
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Return the rows of the tables in *text* that begin with something in code, by that."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if cells := re.findall(r"(?<=\|)((?:`[^`]*`|[^|`])*)(?=\|)", line):
+            first = re.fullmatch(r"`([^`]+)`", cells[0].strip())
+            if first:
+                found[first[1]] = [cell.strip().strip("`") for cell in cells[1:]]
+    return found
+
+
+def known_keys(text: str, folder: Path) -> set[str]:
+    """Return the keys that the code itself says it knows, when it is given one that it does not."""
+    file = folder / "guard.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(Misconfigured) as caught:
+        jwt_guard.load(file)
+    _, found, names = str(caught.value).partition("known here: ")
+
+    assert found, str(caught.value)
+    return set(names.split(", "))
+
+
+@pytest.mark.parametrize("name", jwt_guard.__all__)
+def test_every_name_of_the_front_door_is_in_the_reference(name: str) -> None:
+    assert re.search(rf"`{name}\b", PYTHON), name
+
+
+@pytest.mark.parametrize("heading", PLACES)
+def test_every_key_of_a_guard_file_is_in_the_reference_and_no_other(heading: str, tmp_path: Path) -> None:
+    keys = known_keys(PLACES[heading], tmp_path)
+    place = section(CONFIGURATION, heading)
+    if heading == "Providers":
+        place = place.partition("### ")[0]
+
+    assert keys == set(rows(place))
+
+
+def test_every_key_that_is_refused_for_now_is_named() -> None:
+    named = section(CONFIGURATION, "Not in this version")
+    for key in load._LATER:
+        assert f"`[{key}]`" in named, key
+    for key in (*providers._LATER, *providers._LATER_PROFILES):
+        assert f"`{key}`" in named, key
+
+
+def test_every_profile_is_named() -> None:
+    profiles = rows(section(CONFIGURATION, "Providers"))["profile"]
+
+    for name in filter(None, providers._PROFILES):
+        assert f'"{name}"' in profiles[-1], name
+
+
+def default_of(of: type[Any], name: str) -> object:
+    parameter = inspect.signature(of).parameters[name]
+    return parameter.default
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "of", "column"),
+    [
+        (CONFIGURATION, "Keys", KeySettings, 1),
+        (CONFIGURATION, "Limits", Limits, 1),
+        (CONFIGURATION, "Claims of a provider", ClaimNames, 0),
+        (PYTHON, "`KeySettings(...)`", KeySettings, 0),
+        (PYTHON, "`ClaimNames(user, client, scopes, roles)`", ClaimNames, 0),
+        (PYTHON, "`Provider(name, issuer, audience, ...)`", Provider, 0),
+    ],
+)
+def test_the_defaults_are_those_of_the_code(page: str, heading: str, of: type[Any], column: int) -> None:
+    found = rows(section(page, heading))
+    checked = 0
+    for field in dataclasses.fields(of):
+        if not field.init or field.name not in found:
+            continue
+        default, said = default_of(of, field.name), found[field.name][column]
+        if isinstance(default, int | float):
+            assert f"{default:g}" == said.replace(",", ""), field.name
+            checked += 1
+        elif isinstance(default, tuple) and default:
+            assert re.findall(r"\w+", str(default)) == re.findall(r"\w+", said), field.name
+            checked += 1
+
+    assert checked
+
+
+def test_every_field_of_a_provider_is_in_the_reference() -> None:
+    fields = {field.name for field in dataclasses.fields(Provider) if field.init}
+
+    assert fields == set(rows(section(PYTHON, "`Provider(name, issuer, audience, ...)`")))
+
+
+def test_every_error_is_in_the_table_with_what_it_says() -> None:
+    found = rows(section(ERRORS, "What a program is told"))
+    classes = {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == errors.__name__
+    }
+
+    assert set(classes) == set(found)
+    for name, value in classes.items():
+        parent, status, code, meaning = found[name]
+
+        assert value.__base__ is not None
+        assert value.__base__.__name__ == parent, name
+        assert str(getattr(value, "status", NONE)) == status, name
+        assert str(getattr(value, "code", None) or NONE) == code, name
+        for attribute in re.findall(r"`\.(\w+)`", meaning):
+            assert re.search(rf"self\.{attribute} = ", inspect.getsource(errors)), f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("command", commands._COMMANDS)
+def test_every_option_of_a_command_is_in_the_reference_and_no_other(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([command, "--help"])
+    options = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)) - {"--help"}
+
+    assert 0 == status
+    assert options
+    assert options == set(rows(section(COMMANDS, command)))
+
+
+def test_every_command_that_is_refused_for_now_is_named() -> None:
+    named = section(COMMANDS, "Not in this version")
+    for command in commands._LATER:
+        assert f"`{command}`" in named, command
