@@ -63,9 +63,11 @@ def test_a_wrong_configuration_is_no_answer_to_a_request() -> None:
 
 def test_an_error_reads_as_its_reason() -> None:
     assert "no bearer token was sent" == str(MissingToken())
-    assert "no provider has the issuer 'x'" == str(UnknownIssuer("x"))
+    assert "no provider has this issuer: 'x'" == str(UnknownIssuer("x"))
     assert "no such key: kid 'k', alg 'ES256'" == str(UnknownKey("k", "ES256"))
     assert "the signature does not verify: kid None, alg 'ES256'" == str(BadSignature(None, "ES256"))
+    assert "no provider has this issuer" == UnknownIssuer("x").reason
+    assert "no such key" == UnknownKey("k", "ES256").reason
     assert "aud: not us (expected ['a'], got 'b')" == str(ClaimRejected("aud", "not us", expected=["a"], got="b"))
     assert "cnf: bound" == str(ClaimRejected("cnf", "bound", got="x"))
     assert "the token does not allow this" == str(InsufficientScope())

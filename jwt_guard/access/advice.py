@@ -224,7 +224,7 @@ def _about_time(error: ClaimRejected, now: float) -> str:
         return f"That looks like milliseconds: have the issuer write {error.claim} in seconds."
     apart = abs(now - moment)
     if error.claim == "exp" or moment < now:
-        return f"Get a new token: this one is over since {_span(apart)}. If it is new, the two clocks differ: {_CLOCKS}"
+        return f"Get a new token: this one expired {_span(apart)} ago. If it is new, the two clocks differ: {_CLOCKS}"
     if apart < _DAY:
         return f"The issuer's clock is {_span(apart)} ahead of the one here: {_CLOCKS}"
     return f"It is {_span(apart)} ahead: see what the issuer means by that, and what date it is here."

@@ -115,7 +115,9 @@ class Guard:
         for provider in self.providers:
             if header.alg in provider.allowed and not provider.source_rules_out(header):
                 return
-        raise UnknownKey(header.kid, header.alg, "no provider has a key for this")
+        known = any(header.alg in provider.allowed for provider in self.providers)
+        reason = "no provider has such a key" if known else "no provider takes this algorithm"
+        raise UnknownKey(header.kid, header.alg, reason)
 
     def requiring(self, policy: Policy) -> Guard:
         """Return this guard with *policy* on top of its own."""

@@ -36,7 +36,7 @@ class ClaimNames:
             if not isinstance(paths, tuple):
                 raise Misconfigured("claim names: each is a tuple of names or paths")
             for path in paths:
-                if not path or not all(isinstance(name, str) and name for name in _steps(path)):
+                if not isinstance(path, str | tuple) or not path or not all(isinstance(name, str) and name for name in _steps(path)):
                     raise Misconfigured("claim names: a name is a text that is not empty")
 
 

@@ -57,6 +57,12 @@ class ScopeRequest:
     @property
     def path(self) -> str:
         """The raw path; ``""`` where it does not say what ``path`` says, since applications route on that."""
+        try:
+            return self._path()
+        except UnicodeError:  # a lone surrogate is no text that anybody can have sent
+            return ""
+
+    def _path(self) -> str:
         path: str = self._scope["path"]
         raw: bytes | None = self._scope.get("raw_path")
         if raw is None:

@@ -48,6 +48,12 @@ class EnvironRequest:
 
         ``""`` where the two contradict each other: then somebody has rewritten one of them.
         """
+        try:
+            return self._path()
+        except UnicodeError:  # PEP 3333 has no such text; whoever made it does not say what was sent
+            return ""
+
+    def _path(self) -> str:
         environ = self._environ
         routed = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
         sent: str | None = environ.get("REQUEST_URI", environ.get("RAW_URI"))

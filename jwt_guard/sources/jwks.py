@@ -115,7 +115,7 @@ class RemoteKeys:
             return self._ask(token)
         key = snapshot.keys.find(token.kid, token.alg)
         if key is None:
-            if snapshot.keys.names(token.kid) or not self._may_ask(now):
+            if snapshot.keys.names(token.kid) or not (self._busy or self._may_ask(now)):
                 raise self._not_found(token)
             return self._ask(token)
         if now - snapshot.fetched >= self.settings.fresh_for and now >= self._not_before:
@@ -145,15 +145,15 @@ class RemoteKeys:
         asked = self._clock()
         for _ in range(_ROUNDS):
             now = self._clock()
-            if self._may_ask(now):
+            if self._busy or self._may_ask(now):
                 refresh = partial(self._refresh, asked, for_unknown=self._usable(now) is not None)
                 yield from alone(self, refresh, self.settings.timeout)
             snapshot = self._usable(self._clock(), asked)
             key = None if snapshot is None else snapshot.keys.find(token.kid, token.alg)
             if key is not None:
                 return key
-            if self._last_start >= asked:
-                break
+            if self._last_start >= asked and not self._busy:
+                break  # else somebody has begun the next one, which is what we would have done
         raise self._not_found(token, asked)
 
     def _not_found(self, token: UnverifiedToken, asked: float = _NEVER) -> UnknownKey | KeysUnavailable:

@@ -231,7 +231,7 @@ def not_expired(leeway: float) -> Rule:
             raise ClaimRejected("exp", "is required")
         end = expires + leeway
         if end <= now:
-            raise Expired("exp", "is over", expected=f"after {now:.0f} - {leeway:g}", got=expires)
+            raise Expired("exp", "is over", expected=f"later than {now - leeway:.0f}", got=expires)
         return end
 
     return Rule("exp", f"it has not expired (± {leeway:g} s)", holds_until)
@@ -243,7 +243,7 @@ def not_before(leeway: float) -> Rule:
     def holds_until(statement: Statement, now: float) -> float:
         begins = _date(statement, "nbf")
         if begins is not None and begins - leeway > now:
-            raise ClaimRejected("nbf", "has not come yet", expected=f"at most {now:.0f} + {leeway:g}", got=begins)
+            raise ClaimRejected("nbf", "has not come yet", expected=f"at most {now + leeway:.0f}", got=begins)
         return FOREVER
 
     return Rule("nbf", f"it is valid already (± {leeway:g} s)", holds_until)
@@ -255,7 +255,7 @@ def not_from_the_future(leeway: float) -> Rule:
     def holds_until(statement: Statement, now: float) -> float:
         issued = _date(statement, "iat")
         if issued is not None and issued - leeway > now:
-            raise ClaimRejected("iat", "is in the future", expected=f"at most {now:.0f} + {leeway:g}", got=issued)
+            raise ClaimRejected("iat", "is in the future", expected=f"at most {now + leeway:.0f}", got=issued)
         return FOREVER
 
     return Rule("iat", f"it was not issued in the future (± {leeway:g} s)", holds_until)
@@ -270,7 +270,7 @@ def no_older_than(seconds: float, leeway: float) -> Rule:
             raise ClaimRejected("iat", "is required, since there is a maximum age")
         end = issued + seconds + leeway
         if end <= now:
-            raise Expired("iat", "is too long ago", expected=f"after {now:.0f} - {seconds:g} - {leeway:g}", got=issued)
+            raise Expired("iat", "is too long ago", expected=f"later than {now - seconds - leeway:.0f}", got=issued)
         return end
 
     return Rule("iat", f"it is no older than {seconds:g} s (± {leeway:g} s)", holds_until)

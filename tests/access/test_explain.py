@@ -403,8 +403,8 @@ def test_a_policy_that_asks_outside_is_not_asked_unless_told_to() -> None:
         ({"at_hash": "x"}, "kind", "This is an ID token: send the access_token"),
         ({"typ": "Refresh"}, "kind", "This is a refresh token"),
         ({"cnf": {"jkt": "x"}}, "cnf", "DPoP or mTLS"),
-        ({"exp": NOW - 90}, "exp", "over since 90 s"),
-        ({"exp": NOW - 3 * HOUR}, "exp", "over since 3 h"),
+        ({"exp": NOW - 90}, "exp", "expired 90 s ago"),
+        ({"exp": NOW - 3 * HOUR}, "exp", "expired 3 h ago"),
         ({"exp": (NOW + HOUR) * 1_000}, "exp", "milliseconds"),
         ({"exp": "soon"}, "exp", "number of seconds since 1970"),
         ({"exp": True}, "exp", "number of seconds since 1970"),
@@ -431,7 +431,7 @@ def test_a_missing_sub_and_an_old_token_come_with_advice() -> None:
     advice = [str(each.advice) for each in explanation.steps if each.verdict == "failed"]
     assert ["sub", "iat"] == failed(explanation)
     assert "client scope basic" in advice[0]
-    assert "over since 10 min" in advice[1]
+    assert "expired 10 min ago" in advice[1]
 
 
 def test_another_type_comes_with_advice() -> None:

@@ -141,6 +141,8 @@ BY_PATH = by_route([("GET", "/v1/orders", authenticated()), ("GET", "/open/**", 
         ("/v1/\ufffd", b"/v1/%FF", 403),
         ("/v1/a;b", None, 403),
         ("/open/../v1/orders", None, 403),
+        ("/open/\ud800", None, 403),
+        ("/open/\ud800", b"/open/x", 403),
         ("/open/%2e", None, 200),  # decoded already: a name with a percent sign in it
     ],
 )

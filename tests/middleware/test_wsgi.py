@@ -71,6 +71,8 @@ BY_PATH = by_route([("GET", "/v1/orders", authenticated()), ("GET", "/open/**", 
         ("", "/open/../v1/orders", None, 403),
         ("", "/open/caf\xc3\xa9", None, 200),
         ("", "/open/\xff", None, 403),
+        ("", "/open/\u2603", None, 403),  # not as PEP 3333 has it
+        ("", "/open/x", "/open/\ud800", 403),
     ],
 )
 def test_the_path_is_the_one_the_application_routes_on(script: str, path: str, sent: str | None, status: int) -> None:

@@ -260,6 +260,27 @@ def test_two_who_ask_at_one_time_make_one_fetch() -> None:
     assert "a" == kid_of(ask("a"))
 
 
+def test_a_header_is_ruled_out_only_where_nothing_can_be_asked() -> None:
+    ask = Asked()
+    known, unknown, other_alg = token("a").header, token("b").header, token("a", "RS256").header
+
+    assert not ask.source.rules_out(unknown), "nothing is known yet"
+    ask("a", key_set("a"))
+    ask.forward(1)
+    assert not ask.source.rules_out(known)
+    assert ask.source.rules_out(other_alg)
+    assert not ask.source.rules_out(unknown), "it may be asked for"
+    for number in range(3):
+        ask(f"bogus-{number}", key_set("a"))
+        ask.forward(0.001)
+    assert ask.source.rules_out(unknown)
+    assert not ask.source.rules_out(known)
+    ask.forward(30)
+    assert not ask.source.rules_out(unknown)
+    ask("b", down())
+    assert not ask.source.rules_out(unknown), "nobody can tell during an outage"
+
+
 # --- an issuer that fails ----------------------------------------------------------------------------
 
 NO_KEY_SETS: dict[str, Callable[[], object]] = {

@@ -272,6 +272,9 @@ OTHER_KINDS = [
     ({"token_use": ["access"]}, "token_use"),
     ({"nonce": "n", "azp": "shop", "aud": "shop"}, "nonce"),
     ({"nonce": "n", "azp": "shop", "aud": ["shop"]}, "nonce"),
+    ({"nonce": "n", "azp": "shop", "aud": "shop", "scope": "openid"}, "nonce"),
+    ({"nonce": "n"}, "nonce"),
+    ({"nonce": "n", "aud": "orders", "sub": "ada"}, "nonce"),
     ({"iss": "shop", "sub": "shop"}, "sub"),
 ]
 
@@ -293,7 +296,11 @@ def test_a_type_that_tells_is_believed(values: dict[str, Any], claim: str) -> No
     "values",
     [
         {},
-        {"nonce": "n"},
+        {"nonce": "n", "azp": "shop"},
+        {"nonce": "n", "client_id": "shop"},
+        {"nonce": "n", "cid": "shop", "aud": "shop"},
+        {"nonce": "n", "scope": "openid"},
+        {"nonce": "n", "scp": ["orders:read"]},
         {"nonce": "n", "azp": "shop", "aud": "orders"},
         {"nonce": "n", "azp": "shop", "aud": ["orders", "shop"]},
         {"azp": "shop", "aud": "shop"},

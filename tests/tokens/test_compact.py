@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from jwt_guard.errors import InvalidToken, Misconfigured
-from jwt_guard.tokens.compact import DEFAULT_LIMITS, Limits, from_base64url, media_type, parse, read_jws, to_base64url
+from jwt_guard.errors import InvalidToken, Misconfigured, UnknownKey
+from jwt_guard.tokens.compact import DEFAULT_LIMITS, Header, Limits, from_base64url, media_type, parse, read_jws, to_base64url
 from tests.support.keys import encode
 from tests.support.minting import claims, mint
 
@@ -86,6 +86,22 @@ def test_a_long_token_is_refused_and_one_at_the_limit_is_not() -> None:
     assert "ES256" == parse(text, exact).alg
     assert "the token is too long" == reason(text, Limits(len(text) - 1, exact.header))
     assert "the header is too long" == reason(text, Limits(len(text), exact.header - 1))
+
+
+def test_who_looks_at_the_header_first_may_refuse_it_before_the_rest_is_read() -> None:
+    seen: list[str | None] = []
+
+    def look(header: Header) -> None:
+        seen.append(header.kid)
+        if header.kid == "nobody":
+            raise UnknownKey(header.kid, header.alg)
+
+    unreadable = encode(json.dumps({"alg": "ES256", "kid": "nobody"}).encode()) + ".?.?"
+    with pytest.raises(UnknownKey):
+        parse(unreadable, look=look)
+    parse(mint(), look=look)
+
+    assert ["nobody", "a"] == seen
 
 
 def test_a_header_seen_before_is_held_to_the_limit_of_each_guard() -> None:
