@@ -34,7 +34,7 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in contestants}
     gc.collect()
     for number in range(rounds):
-        order = list(contestants) if number % 2 else list(reversed(contestants))
+        order = list(contestants)[:: 1 if number % 2 else -1]
         for name in order:
             times[name].append(_timed(contestants[name], calls[name]))
     figures = {}

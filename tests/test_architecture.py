@@ -38,7 +38,9 @@ def run(program: str, *arguments: str) -> set[str]:
     return set(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split())
 
 
-def test_imports_point_down_the_floors(capsys: pytest.CaptureFixture[str]) -> None:
+def test_imports_point_down_the_floors(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # It sets up logging for a program of its own, which would switch off the loggers of every test after this one.
+    monkeypatch.setattr("logging.config.dictConfig", lambda _config: None)
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
 
     assert EXIT_STATUS_SUCCESS == status, capsys.readouterr().out

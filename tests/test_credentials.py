@@ -66,14 +66,15 @@ def test_claims_are_read_only_to_the_bottom() -> None:
 
     assert ({"c": (1,)},) == claims["a"]["b"]
     assert claims["n"] is None
-    for change in (
+    changes: list[Any] = [
         lambda: claims.__setitem__("a", 1),
         lambda: claims.update(a=1),
         lambda: claims["a"].__setitem__("b", 1),
         lambda: claims["a"]["b"].append(1),
         lambda: claims["a"]["b"][0].pop("c"),
         lambda: claims["a"]["b"][0]["c"].append(1),
-    ):
+    ]
+    for change in changes:
         with pytest.raises((AttributeError, TypeError)):
             change()
 

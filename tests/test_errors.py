@@ -95,10 +95,17 @@ def test_an_error_keeps_what_programs_ask_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "nasty", ["\r\nX-Admin: yes", "\x1b[2J", "é\u2028\ud800", "\0", "a" * 100_000], ids=["line", "escape", "far", "nul", "long"]
+    "nasty",
+    ["\r\nX-Admin: yes", "\x1b[2J", "é\u2028\ud800", "\0", "a" * 100_000],
+    ids=["line", "escape", "far", "nul", "long"],
 )
 def test_whatever_a_stranger_sends_is_one_short_line(nasty: str) -> None:
-    for text in (shown(nasty), str(UnknownIssuer(nasty)), str(UnknownKey(nasty, nasty)), str(UnknownIssuer({nasty: nasty}))):
+    for text in (
+        shown(nasty),
+        str(UnknownIssuer(nasty)),
+        str(UnknownKey(nasty, nasty)),
+        str(UnknownIssuer({nasty: nasty})),
+    ):
         assert text.replace("…", "").isascii()
         assert text.isprintable()
         assert len(text) < 400

@@ -11,7 +11,7 @@ def play(flow: Flow[object], *answers: object) -> tuple[object, list[Need]]:
     try:
         asked.append(next(flow))
         for answer in answers:
-            asked.append(flow.send(answer))
+            asked.append(flow.send(answer))  # noqa: PERF401 - the flow may end here, and what it asked counts
     except StopIteration as stop:
         return stop.value, asked
     raise AssertionError(f"the flow asks for more than {len(answers)} answers")

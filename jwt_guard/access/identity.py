@@ -36,7 +36,8 @@ class ClaimNames:
             if not isinstance(paths, tuple):
                 raise Misconfigured("claim names: each is a tuple of names or paths")
             for path in paths:
-                if not isinstance(path, str | tuple) or not path or not all(isinstance(name, str) and name for name in _steps(path)):
+                named = isinstance(path, str | tuple) and path
+                if not named or not all(isinstance(name, str) and name for name in _steps(path)):
                     raise Misconfigured("claim names: a name is a text that is not empty")
 
 

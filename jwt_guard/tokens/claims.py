@@ -216,7 +216,7 @@ def _date(statement: Statement, claim: str) -> float | None:
         return None
     value = statement.values[claim]
     if value.__class__ is int and 0 <= value <= _LAST_DATE:  # the usual case, in a third of the time
-        return value  # type: ignore[no-any-return]
+        return value
     if not _is_date(value):
         raise ClaimRejected(claim, "is not a date in seconds", expected="seconds since 1970", got=value)
     return value  # type: ignore[no-any-return]

@@ -83,7 +83,8 @@ class KeySet:
                 else:
                     index[key.kid, alg] = None if (key.kid, alg) in index else key
                 index[None, alg] = None if (None, alg) in index else key
-        names = frozenset(named.kid for named in (*self.keys, *self.skipped) if named.kid is not None)
+        every: list[Key | Skipped] = [*self.keys, *self.skipped]
+        names = frozenset(named.kid for named in every if named.kid is not None)
         object.__setattr__(self, "_index", index)
         object.__setattr__(self, "_nameless", nameless)
         object.__setattr__(self, "_names", names)
@@ -177,6 +178,7 @@ def key_from_pem(pem: bytes, *, kid: str | None = None, alg: str | None = None) 
         raise KeyUnusable("that is a private key: a guard needs only the public half")
     if pem.count(b"-----BEGIN ") != 1:
         raise KeyUnusable("a PEM file here holds one public key or one certificate")
+    public: object
     try:
         if b"-----BEGIN CERTIFICATE-----" in pem:
             public = x509.load_pem_x509_certificate(pem).public_key()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 __all__ = ["NotStrictJson", "json_object"]
@@ -90,8 +91,6 @@ def _constant(_name: str) -> NoReturn:
     raise NotStrictJson("has a number that is none")  # NaN, Infinity, -Infinity
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
 # The scanner itself: decode() wraps it in two regular expressions for white space.  Its name is as old as the module.
-_scan = _decoder.scan_once  # pyright: ignore[reportAttributeAccessIssue]
+_scan: Callable[[str, int], tuple[Any, int]] = vars(_decoder)["scan_once"]

@@ -57,7 +57,10 @@ TABLE: list[tuple[GuardError, int, dict[str, str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "status", "told"), TABLE, ids=[f"{n}-{type(row[0]).__name__}" for n, row in enumerate(TABLE)])
+IDS = [f"{number}-{type(row[0]).__name__}" for number, row in enumerate(TABLE)]
+
+
+@pytest.mark.parametrize(("error", "status", "told"), TABLE, ids=IDS)
 def test_each_error_is_told_as_the_standard_says_and_no_further(
     error: GuardError, status: int, told: dict[str, str]
 ) -> None:

@@ -111,9 +111,12 @@ def test_which_scopes(values: dict[str, Any], scopes: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [5, True, {"read": 1}, {}, [5], [None], [""], ["a b"], ["a", " "], [["a"]], [{"a": 1}], ["a", 5], "a\tb", "a\nb", ["a\0"]],
+    [
+        5, True, {"read": 1}, {}, [5], [None], [""], ["a b"], ["a", " "], [["a"]], [{"a": 1}], ["a", 5],
+        "a\tb", "a\nb", ["a\0"],
+    ],
     ids=ascii,
-)
+)  # fmt: skip
 @pytest.mark.parametrize("claim", ["scope", "scp"])
 def test_a_scope_of_another_shape_is_refused(claim: str, value: object) -> None:
     assert "scopes" == refused({claim: value}).claim
@@ -136,7 +139,9 @@ def test_which_roles(value: object, roles: set[str]) -> None:
     assert NOBODY == read({"roles": value}).scopes
 
 
-@pytest.mark.parametrize("value", [5, True, {}, {"ops": True}, [5], [""], [None], [["ops"]], [{"a": 1}], ["ops", 5]], ids=ascii)
+@pytest.mark.parametrize(
+    "value", [5, True, {}, {"ops": True}, [5], [""], [None], [["ops"]], [{"a": 1}], ["ops", 5]], ids=ascii
+)
 def test_roles_of_another_shape_are_refused(value: object) -> None:
     assert "roles" == refused({"roles": value}).claim
 
@@ -158,9 +163,9 @@ def test_a_path_leads_into_the_claims() -> None:
     )
 
     found = read({"act": {"sub": "bob"}, "sub": "ada", "realm_access": {"roles": ["x"]}, "a": {"b": {"c": "s"}}}, names)
-    assert ("bob", {"x"}, {"s"}) == (found.user, found.roles, found.scopes)
+    assert ("bob", frozenset({"x"}), frozenset({"s"})) == (found.user, found.roles, found.scopes)
     fallback = read({"sub": "ada", "roles": ["y"]}, names)
-    assert ("ada", {"y"}, NOBODY) == (fallback.user, fallback.roles, fallback.scopes)
+    assert ("ada", frozenset({"y"}), NOBODY) == (fallback.user, fallback.roles, fallback.scopes)
 
 
 @pytest.mark.parametrize("value", [None, "roles", ["roles"], 5, {}, {"roles": None}, {"Roles": ["x"]}])

@@ -21,9 +21,8 @@ REQUEST = PlainRequest("GET", "/orders")
 
 
 def who(**claims: Any) -> Credentials:
-    return Credentials(
-        "ada", "shop", frozenset({"orders:read", "orders:write"}), frozenset({"ops", "Domain Users"}), "test", ReadOnly(claims)
-    )
+    may = frozenset({"orders:read", "orders:write"})
+    return Credentials("ada", "shop", may, frozenset({"ops", "Domain Users"}), "test", ReadOnly(claims))
 
 
 ADA = who(groups=["ops", "dev"], team="red", level=3, admin=True, nested={"deep": {"name": "x"}}, empty=None)
@@ -220,7 +219,8 @@ def test_a_flow_that_ends_without_a_decision_is_an_error_too() -> None:
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", [], coroutine], ids=["None", "1", "text", "list", "coroutine"])
 def test_a_check_answers_true_or_false_and_nothing_like_it(answer: Any) -> None:
-    policy = claim("team", check=answer if answer is coroutine else lambda _: answer)
+    check: Any = answer if answer is coroutine else lambda _: answer
+    policy = claim("team", check=check)
 
     with pytest.raises(TypeError, match="answers True or False"):
         asked(policy)
@@ -261,7 +261,7 @@ def unknown(_request: Request, _credentials: Credentials) -> Decision:
     return Deny(KeysUnavailable("nobody can tell"))
 
 
-SAYS = {yes: 200, no: 403, unknown: 503}
+SAYS: dict[Policy, int] = {yes: 200, no: 403, unknown: 503}
 COMBINATIONS = [each for size in (1, 2, 3) for each in itertools.product(SAYS, repeat=size)]
 
 
@@ -340,5 +340,5 @@ OPEN = {
 
 
 @pytest.mark.parametrize(("policy", "opens"), OPEN.values(), ids=OPEN.keys())
-def test_only_what_says_so_goes_without_a_token(policy: Policy, opens: bool) -> None:
+def test_only_what_says_so_goes_without_a_token(policy: Policy, *, opens: bool) -> None:
     assert opens is is_open(policy, REQUEST)

@@ -43,7 +43,9 @@ def test_a_token_of_megabytes_is_not_read(text: str) -> None:
     assert seconds(lambda: [verdict(of, token) for _ in range(100)]) < 0.1
 
 
-@pytest.mark.parametrize("text", ["." * 16_384, "a" * 16_384, "a.a." * 4_096, "a.." + "." * 16_381], ids=["dots", "letters", "parts", "tail"])
+@pytest.mark.parametrize(
+    "text", ["." * 16_384, "a" * 16_384, "a.a." * 4_096, "a.." + "." * 16_381], ids=["dots", "letters", "parts", "tail"]
+)
 def test_a_token_at_the_limit_costs_little(text: str) -> None:
     """CVE-2025-30204: the same below the limit."""
     assert InvalidToken is type(refused(guard(), minted(text)))
@@ -60,7 +62,12 @@ def test_a_long_header_is_not_decoded() -> None:
 
 def test_a_reason_never_holds_what_was_sent() -> None:
     """CVE-2025-65015: an error that quotes a megabyte is a megabyte in the log."""
-    for text in ("x" * 1_000_000, mint(header={"kid": "k" * 1_000}), mint(header={"alg": "x" * 2_000}), mint(claims(iss="i" * 9_000))):
+    for text in (
+        "x" * 1_000_000,
+        mint(header={"kid": "k" * 1_000}),
+        mint(header={"alg": "x" * 2_000}),
+        mint(claims(iss="i" * 9_000)),
+    ):
         assert len(str(refused(guard(), text))) < 400
 
 
@@ -123,7 +130,15 @@ def test_an_integer_of_thousands_of_digits_is_not_computed() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["Bearer " + " " * MANY, " " * MANY, "Bearer" + "\t" * MANY, "Bearer " + "a," * MANY, "B" * MANY, "bearer " * 700_000, "Bearer " + "é" * MANY],
+    [
+        "Bearer " + " " * MANY,
+        " " * MANY,
+        "Bearer" + "\t" * MANY,
+        "Bearer " + "a," * MANY,
+        "B" * MANY,
+        "bearer " * 700_000,
+        "Bearer " + "é" * MANY,
+    ],
     ids=["blanks", "only blanks", "tabs", "commas", "B", "schemes", "beyond"],
 )
 def test_a_header_of_megabytes_takes_no_time(value: str) -> None:
@@ -156,7 +171,14 @@ def test_a_salt_generator_that_fails_is_no_error_of_the_server() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    for failure in (KeyError("ada-lovelace"), Odd(), RecursionError(), StopIteration("ada-lovelace"), MemoryError(), LookupError):
+    for failure in (
+        KeyError("ada-lovelace"),
+        Odd(),
+        RecursionError(),
+        StopIteration("ada-lovelace"),
+        MemoryError(),
+        LookupError,
+    ):
 
         def generate(_claims: object, failure: BaseException | type[BaseException] = failure) -> bytes:
             raise failure

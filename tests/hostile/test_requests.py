@@ -36,7 +36,11 @@ def test_the_honest_request_is_let_in(ask: Ask) -> None:
 def test_two_credentials_are_one_too_many(ask: Ask) -> None:
     """CVE-2026-26308: one program checks the first header, another uses the last."""
     good, evil = mint(), mint(which="b")
-    pairs = [(f"Bearer {good}", f"Bearer {evil}"), (f"Bearer {evil}", f"Bearer {good}"), (f"Bearer {good}", f"Bearer {good}")]
+    pairs = [
+        (f"Bearer {good}", f"Bearer {evil}"),
+        (f"Bearer {evil}", f"Bearer {good}"),
+        (f"Bearer {good}", f"Bearer {good}"),
+    ]
     pairs += [(f"Bearer {good}", "Basic YTpi")]
     for pair in pairs:
         answer = ask(guard(), [("Authorization", value) for value in pair])
@@ -49,7 +53,12 @@ def test_two_credentials_are_one_too_many(ask: Ask) -> None:
 def test_joined_credentials_are_not_taken_apart(ask: Ask) -> None:
     """CVE-2026-26308: a proxy that joins two headers with a comma must not give one of them a chance."""
     good, evil = mint(), mint(which="b")
-    for value in (f"Bearer {good}, Bearer {evil}", f"Bearer {good},{evil}", f"Bearer {good} {evil}", f"Basic YTpi, Bearer {good}"):
+    for value in (
+        f"Bearer {good}, Bearer {evil}",
+        f"Bearer {good},{evil}",
+        f"Bearer {good} {evil}",
+        f"Basic YTpi, Bearer {good}",
+    ):
         answer = ask(guard(), [("Authorization", value)])
 
         assert not answer.reached
@@ -115,7 +124,11 @@ def test_on_an_open_route_a_bad_token_is_bad(ask: Ask, value: str) -> None:
 def test_on_an_open_route_a_bad_token_of_good_form_is_bad_too(ask: Ask) -> None:
     """CVE-2021-21378: the wrong issuer passed where a token was optional."""
     of = guard(policy=anyone())
-    for token in (mint(claims(iss="https://evil.test")), mint(claims(exp=NOW - HOUR)), mint(header={"kid": "a"}, which="b")):
+    for token in (
+        mint(claims(iss="https://evil.test")),
+        mint(claims(exp=NOW - HOUR)),
+        mint(header={"kid": "a"}, which="b"),
+    ):
         assert not ask(of, bearer(token)).reached
     anonymous, known = ask(of), ask(of, bearer(mint()))
 
@@ -248,14 +261,29 @@ def test_an_ambiguous_path_opens_no_route(ask: Ask, path: str) -> None:
 
 
 @each_door
-@pytest.mark.parametrize("path", ["/public/x", "/public/x/", "/%70ublic/x", "/public/x?../admin", "/public/caf%C3%A9", "/public/...", "/public/x%23", "/files", "/files/a/b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/public/x",
+        "/public/x/",
+        "/%70ublic/x",
+        "/public/x?../admin",
+        "/public/caf%C3%A9",
+        "/public/...",
+        "/public/x%23",
+        "/files",
+        "/files/a/b",
+    ],
+)
 def test_a_plain_path_opens_its_route_however_it_is_escaped(ask: Ask, path: str) -> None:
     """The other half: what has one reading is let in."""
     assert ask(guard(policy=ROUTES), path=path).reached
 
 
 @each_door
-@pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/x", "/%61dmin", "/admin/%2e%2e%2e", "/admin?x=/public/y"])
+@pytest.mark.parametrize(
+    "path", ["/admin", "/admin/", "/admin/x", "/%61dmin", "/admin/%2e%2e%2e", "/admin?x=/public/y"]
+)
 def test_a_closed_path_is_closed_however_it_is_escaped(ask: Ask, path: str) -> None:
     """An escape that hides a path from a rule and not from the application."""
     assert not ask(guard(policy=ROUTES), path=path).reached
@@ -302,7 +330,14 @@ def asgi_scope(of: Any, routed: str, scope: dict[str, Any]) -> Answer:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    whole: dict[str, Any] = {"type": "http", "method": "GET", "path": routed, "headers": [], "query_string": b"", **scope}
+    whole: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": routed,
+        "headers": [],
+        "query_string": b"",
+        **scope,
+    }
     asyncio.run(AsgiGuard(app, of)(whole, receive, send))
     return Answer(sent[0]["status"], {}, b"", bool(reached))
 
@@ -356,7 +391,9 @@ def test_a_websocket_is_guarded_as_a_request_is() -> None:
     assert [{"type": "websocket.close", "code": 1008, "reason": ""}] == refused.sent
     assert not refused.reached
     assert (401, False) == (told.status, told.reached)
-    assert ["websocket.http.response.start", "websocket.http.response.body"] == [message["type"] for message in told.sent]
+    assert ["websocket.http.response.start", "websocket.http.response.body"] == [
+        message["type"] for message in told.sent
+    ]
     for token in (mint(which="b"), mint(claims(exp=NOW - HOUR))):
         assert not through_asgi(of, bearer(token), type="websocket").reached
     assert through_asgi(of, bearer(mint()), type="websocket").reached
@@ -418,7 +455,12 @@ def test_no_answer_to_a_stranger_is_kept_by_a_cache(ask: Ask) -> None:
 def test_the_challenge_holds_nothing_that_was_sent(ask: Ask) -> None:
     """CVE-2022-29266 and response splitting: quotes, backslashes and lines in issuer, kid and path."""
     nasty = 'x", error="none\\"\r\nSet-Cookie: a=1'
-    tokens = [mint(claims(iss=nasty)), mint(header={"kid": nasty}), mint(header={"typ": nasty}), mint(claims(aud=nasty))]
+    tokens = [
+        mint(claims(iss=nasty)),
+        mint(header={"kid": nasty}),
+        mint(header={"typ": nasty}),
+        mint(claims(aud=nasty)),
+    ]
     tokens += [mint(header={"alg": nasty}), mint(claims(scope=nasty)), mint(claims(sub=nasty))]
     for token in tokens:
         answer = ask(guard(policy=scopes("orders:read")), bearer(token), path="/%0d%0aSet-Cookie:%20a=1")
@@ -522,4 +564,8 @@ def test_json_of_refusals_is_what_it_says() -> None:
     body = json.loads(through_asgi(guard(), bearer("x")).body)
 
     assert {"type", "title", "status", "detail", "id"} == body.keys()
-    assert ("Unauthorized", 401, "The access token is not valid here") == (body["title"], body["status"], body["detail"])
+    assert ("Unauthorized", 401, "The access token is not valid here") == (
+        body["title"],
+        body["status"],
+        body["detail"],
+    )

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ from jwt_guard.errors import BadSignature, InvalidToken, UnknownIssuer, UnknownK
 from tests.support import keys
 from tests.support.keys import decode, encode, public_jwk, sign
 from tests.support.minting import AUDIENCE, ISSUER, NOW, claims, guard, mint, minted, refused, verdict
+
+
+def returned(secret: bytes, _claims: Any) -> bytes:
+    return secret
 
 
 def unsigned(header: dict[str, Any], signature: bytes = b"") -> str:
@@ -53,9 +58,11 @@ def test_the_honest_token_is_taken(alg: str) -> None:
     assert "ada-lovelace" == answer.user
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "NONE ", " none", "none\0", "nonE\n", "", "null"], ids=ascii)
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "NONE", "nOnE", "NONE ", " none", "none\0", "nonE\n", "", "null"], ids=ascii
+)
 @pytest.mark.parametrize("with_kid", [True, False])
-def test_alg_none_is_refused_in_every_spelling(alg: str, with_kid: bool) -> None:  # noqa: FBT001
+def test_alg_none_is_refused_in_every_spelling(alg: str, with_kid: bool) -> None:
     """CVE-2015-2951, CVE-2026-28802: a token that says it needs no signature."""
     header = {"alg": alg, **({"kid": "a"} if with_kid else {})}
     stolen = decode(mint().rpartition(".")[2])
@@ -102,7 +109,15 @@ def test_key_material_is_no_secret_for_the_one_who_configures_either(alg: str) -
     """CVE-2023-48223, CVE-2026-34950 (blanks before PEM), CVE-2026-48526 (a JWK as the secret)."""
     pem, der = keys.pem(alg), keys.der(alg)
     jwk = json.dumps(public_jwk(alg))
-    for material in (pem, b"\n  " + pem, der, base64.b64encode(der), jwk, f" {jwk}", json.dumps({"keys": [json.loads(jwk)]})):
+    for material in (
+        pem,
+        b"\n  " + pem,
+        der,
+        base64.b64encode(der),
+        jwk,
+        f" {jwk}",
+        json.dumps({"keys": [json.loads(jwk)]}),
+    ):
         with pytest.raises(ValueError, match="the secret is a"):
             shared_secret(material)
 
@@ -111,7 +126,7 @@ def test_key_material_is_no_secret_for_the_one_who_configures_either(alg: str) -
 def test_key_material_from_a_salt_generator_refuses_the_token(alg: str) -> None:
     """CVE-2026-34950, CVE-2026-48526: the generator returns what everybody can read; the token is signed with that."""
     for material in (keys.pem(alg), b"\n" + keys.pem(alg), keys.der(alg), json.dumps(public_jwk(alg)).encode()):
-        of = guard(keys=salted(lambda _claims, it=material: it))
+        of = guard(keys=salted(partial(returned, material)))
 
         assert "SaltFailed" == type(refused(of, with_secret(material))).__name__
 
@@ -143,7 +158,12 @@ def test_a_salt_generator_cannot_change_what_will_be_checked() -> None:
     seen: list[Any] = []
 
     def generate(given: Any) -> bytes:
-        for change in (lambda: given.__setitem__("aud", AUDIENCE), lambda: given.clear(), lambda: given["list"].append(1)):
+        changes: list[Any] = [
+            lambda: given.__setitem__("aud", AUDIENCE),
+            lambda: given.update(aud=AUDIENCE),
+            lambda: given["list"].append(1),
+        ]
+        for change in changes:
             try:
                 change()
             except (AttributeError, TypeError):
@@ -206,7 +226,8 @@ def test_a_signature_whose_numbers_are_wrapped_around_is_another_signature() -> 
 
 
 @pytest.mark.parametrize(
-    ("signs", "key"), [("ES256", "ES384"), ("ES384", "ES256"), ("ES256", "ES256K"), ("ES256K", "ES256"), ("ES512", "ES384")]
+    ("signs", "key"),
+    [("ES256", "ES384"), ("ES384", "ES256"), ("ES256", "ES256K"), ("ES256K", "ES256"), ("ES512", "ES384")],
 )
 def test_a_curve_takes_its_own_algorithm_alone(signs: str, key: str) -> None:
     """RFC 7518 §3.4, RFC 8812 §3.2: a good signature on one curve, whose header names the algorithm of another."""
@@ -214,7 +235,9 @@ def test_a_curve_takes_its_own_algorithm_alone(signs: str, key: str) -> None:
     forged = minted(f"{head}.{payload}.{encode(sign(signs, f'{head}.{payload}'.encode()))}")
 
     assert BadSignature is type(refused(guard(key), forged))
-    assert UnknownKey is type(refused(guard(key, algorithms=None, keys=both(key, "RS256").providers[0].keys), mint(alg=signs)))
+    assert UnknownKey is type(
+        refused(guard(key, algorithms=None, keys=both(key, "RS256").providers[0].keys), mint(alg=signs))
+    )
 
 
 def test_ed448_is_not_ed25519() -> None:
@@ -228,7 +251,15 @@ def test_a_signature_has_one_spelling(alg: str) -> None:
     """RFC 7515 §2, RFC 4648 §3.5: spare bits, padding, the other alphabet and blanks would make twins of a token."""
     of, token = guard(alg), mint(alg=alg)
     head, _, signature = token.rpartition(".")
-    twins = [signature + "=", signature + "==", signature + "\n", " " + signature, signature + "%3D", signature + "A", signature[:-1]]
+    twins = [
+        signature + "=",
+        signature + "==",
+        signature + "\n",
+        " " + signature,
+        signature + "%3D",
+        signature + "A",
+        signature[:-1],
+    ]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     twins += [signature[:-1] + last for last in alphabet if last != signature[-1]]
     twins += [signature[:5] + blank + signature[5:] for blank in "\n\r\t =.!"]
@@ -243,7 +274,11 @@ def test_a_signed_part_has_one_spelling_too(part: int) -> None:
     """RFC 7515 §2: an issuer that writes padding or spare bits signs what two parsers could read as two things."""
     for payload in (claims(), claims(x="a"), claims(x="ab")):
         segments = mint(payload).split(".")[:2]
-        for spoilt in (segments[part] + "=", segments[part][:-1] + chr(ord(segments[part][-1]) + 1), segments[part] + "\n"):
+        for spoilt in (
+            segments[part] + "=",
+            segments[part][:-1] + chr(ord(segments[part][-1]) + 1),
+            segments[part] + "\n",
+        ):
             parts = [*segments]
             parts[part] = spoilt
             signed = ".".join(parts)
@@ -300,8 +335,22 @@ def test_a_key_inside_a_good_token_does_it_no_harm() -> None:
 
 @pytest.mark.parametrize(
     "kid",
-    ["../../dev/null", "/dev/null", "a' OR '1'='1", "a\0", "a\r\nSet-Cookie: x=1", "A", " a", "a ", "\x1b[31m", "$(id)", "%61", "а"]
-    + ["a" * 1_025, "\u202ea"],
+    [
+        "../../dev/null",
+        "/dev/null",
+        "a' OR '1'='1",
+        "a\x00",
+        "a\r\nSet-Cookie: x=1",
+        "A",
+        " a",
+        "a ",
+        "\x1b[31m",
+        "$(id)",
+        "%61",
+        "\u0430",
+        "a" * 1025,
+        "\u202ea",
+    ],
     ids=ascii,
 )
 def test_a_kid_is_an_opaque_name(kid: str) -> None:
@@ -359,7 +408,9 @@ def test_without_a_kid_keys_are_not_tried_one_after_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "crit", [[], ["exp"], ["typ"], ["b64"], ["alg"], ["x", "x"], [5], "exp", None, {}, 0, False, ["urn:x"], ["kid"]], ids=repr
+    "crit",
+    [[], ["exp"], ["typ"], ["b64"], ["alg"], ["x", "x"], [5], "exp", None, {}, 0, False, ["urn:x"], ["kid"]],
+    ids=repr,
 )
 def test_whatever_crit_asks_for_is_refused(crit: object) -> None:
     """CVE-2025-59420, CVE-2026-32597: an extension that must be understood, and is not."""
@@ -424,7 +475,11 @@ def test_a_token_within_a_token_is_refused(cty: object) -> None:
 
 
 def rsa_jwk(n: int, e: int) -> dict[str, str]:
-    return {"kty": "RSA", "n": encode(n.to_bytes((n.bit_length() + 7) // 8)), "e": encode(e.to_bytes((e.bit_length() + 7) // 8 or 1))}
+    return {
+        "kty": "RSA",
+        "n": encode(n.to_bytes((n.bit_length() + 7) // 8)),
+        "e": encode(e.to_bytes((e.bit_length() + 7) // 8 or 1)),
+    }
 
 
 @pytest.mark.parametrize("e", [0, 1, 2, 65_536])

@@ -132,7 +132,7 @@ def test_a_public_key_signs_nothing() -> None:
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
         pem(x25519.X25519PrivateKey.generate()),
         pem(ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"password")),
-        pem(rsa.generate_private_key(65_537, 1_024)),  # noqa: S505 - that is what is wrong with it
+        pem(rsa.generate_private_key(65_537, 1_024)),
     ],
     ids=range(10),
 )

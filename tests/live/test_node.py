@@ -67,7 +67,7 @@ def test_a_chosen_node_that_is_not_there_is_no_reason_to_take_another(monkeypatc
 @pytest.mark.parametrize(
     ("version", "enough"), [("v18.19.0", False), ("v20.15.1", False), ("v20.20.2", True), ("v24.0.0", True)]
 )
-def test_a_node_that_is_too_old_is_none(tmp_path: Path, version: str, enough: bool) -> None:  # noqa: FBT001  # a column
+def test_a_node_that_is_too_old_is_none(tmp_path: Path, version: str, enough: bool) -> None:  # a column
 
     assert enough == node.new_enough(program(tmp_path, version))
 
@@ -90,7 +90,7 @@ def test_npm_is_looked_for_on_path_where_there_is_no_wheel(monkeypatch: pytest.M
 def test_packages_of_another_version_are_not_the_packages(
     tmp_path: Path,
     there: str | None,
-    usable: bool,  # noqa: FBT001  # a column of the table above
+    usable: bool,  # a column of the table above
 ) -> None:
 
     assert usable == node.packages_installed(installed(tmp_path, wanted="6.2.18", there=there))

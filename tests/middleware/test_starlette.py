@@ -183,7 +183,7 @@ async def chat(websocket: WebSocket) -> None:
 
 @pytest.mark.parametrize("endpoint", [chat, Chat])
 @pytest.mark.parametrize("own_handler", [False, True])
-def test_requires_refuses_a_websocket_before_it_is_accepted(endpoint: Any, own_handler: bool) -> None:  # noqa: FBT001
+def test_requires_refuses_a_websocket_before_it_is_accepted(endpoint: Any, own_handler: bool) -> None:
     settings: Any = {"exception_handlers": {HTTPException: _as_tea}} if own_handler else {}
     app = app_with(WebSocketRoute("/", endpoint), **settings)
     refused = ask_websocket(app, "/", bearer())

@@ -127,9 +127,9 @@ def test_json_that_pyjwt_refuses_is_refused(payload: bytes, header: bytes) -> No
 
 @pytest.mark.parametrize("alg", COMMON)
 @settings(max_examples=EACH)
-@given(header=st.sampled_from(keys.ALGORITHMS + ("none", "None", "")))
+@given(header=st.sampled_from((*keys.ALGORITHMS, "none", "None", "")))
 def test_a_header_that_lies_about_its_algorithm_is_refused_by_both(alg: str, header: str) -> None:
-    assume(header != alg and not {header, alg} == {"EdDSA", "Ed25519"})  # two names of one algorithm
+    assume(header != alg and {header, alg} != {"EdDSA", "Ed25519"})  # two names of one algorithm
     token = mint(now_based(claims()), {"alg": header}, alg=alg)
     never_more_lenient(token, alg)
 
@@ -140,7 +140,7 @@ def test_a_header_that_lies_about_its_algorithm_is_refused_by_both(alg: str, hea
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 0, "\t"]))
-def test_any_object_is_read_as_it_was_written(value: dict[str, Any], plain: bool, indent: Any) -> None:  # noqa: FBT001
+def test_any_object_is_read_as_it_was_written(value: dict[str, Any], plain: bool, indent: Any) -> None:
     text = json.dumps(value, ensure_ascii=plain, indent=indent)
 
     assert same(json.loads(text), json_object(text.encode(), 50))

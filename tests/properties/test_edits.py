@@ -50,6 +50,9 @@ def test_every_part_of_it_is_bad(alg: str) -> None:
 def test_no_two_tokens_can_be_mixed(alg: str) -> None:
     other = mint({"iss": "https://id.test", "aud": "orders", "exp": 2**33, "sub": "somebody-else"}, {"x": 1}, alg=alg)
     for pick in range(1, 7):
-        mixed = ".".join(pair[pick >> part & 1] for part, pair in enumerate(zip(TOKENS[alg].split("."), other.split("."), strict=True)))
+        mixed = ".".join(
+            pair[pick >> part & 1]
+            for part, pair in enumerate(zip(TOKENS[alg].split("."), other.split("."), strict=True))
+        )
 
         assert isinstance(refused(GUARDS[alg], mixed), InvalidToken)

@@ -15,7 +15,9 @@ from jwt_guard.messages import PlainRequest
 
 from .strategies import texts, wild_paths
 
-opens = by_route([("GET", "/public/{name}", anyone()), ("GET", "/files/**", anyone()), ("GET", "/{a}/{b}/{c}", anyone())])
+opens = by_route(
+    [("GET", "/public/{name}", anyone()), ("GET", "/files/**", anyone()), ("GET", "/{a}/{b}/{c}", anyone())]
+)
 
 
 @given(wild_paths)
@@ -55,7 +57,8 @@ def test_opaque_segments_hide_no_dot_segment(path: str) -> None:
 @given(st.lists(texts.filter(bool), max_size=4))
 def test_every_list_of_plain_segments_has_a_path(pieces: list[str]) -> None:
     plain = all(
-        piece not in (".", "..") and not any(c in "/\\;" or c < " " or "\x7f" <= c <= "\x9f" for c in piece) for piece in pieces
+        piece not in (".", "..") and not any(c in "/\\;" or c < " " or "\x7f" <= c <= "\x9f" for c in piece)
+        for piece in pieces
     )
     path = "/" + "/".join(quote(piece, safe="") for piece in pieces)
 

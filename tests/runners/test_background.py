@@ -41,7 +41,7 @@ def test_the_thread_starts_with_the_first_work(background: Background) -> None:
 
     assert background.submit(here()).result(5)
     assert not background.is_here()
-    assert None is not background._thread
+    assert background._thread is not None
     assert background._thread.daemon
 
 
@@ -54,7 +54,7 @@ def test_stopping_lets_go_of_everybody_who_waits_and_it_starts_again(background:
 
     assert isinstance(stuck.exception(5) if not stuck.cancelled() else CancelledError(), CancelledError)
     assert alone.done() or alone.cancelled()
-    assert None is not thread
+    assert thread is not None
     thread.join(5)
     assert not thread.is_alive()
     background.submit(nothing()).result(5)
@@ -170,7 +170,8 @@ from jwt_guard.errors import KeysUnavailable
 
 url, token, other = sys.argv[1:]
 source = jwks(url, KeySettings(timeout=3, fresh_for=0))
-guard = Guard([Provider(name="t", issuer="https://id.test", audience="orders", keys=source)], clock=lambda: 1_800_000_000)
+provider = Provider(name="t", issuer="https://id.test", audience="orders", keys=source)
+guard = Guard([provider], clock=lambda: 1_800_000_000)
 """
 
 FORKS = """

@@ -201,7 +201,7 @@ def test_a_loop_runs_on_while_one_of_its_tasks_waits_for_keys(loop: str) -> None
         async def serve() -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(averify, cold, A)
-                while not issuer.requests:
+                while not issuer.requests:  # noqa: ASYNC110 - another thread sees them
                     await anyio.sleep(0.001)
                 assert 1 == issuer.holding
                 issuer.released.set()

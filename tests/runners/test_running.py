@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
 from jwt_guard import Guard, Provider, averify, jwks, salted, verify
 from jwt_guard.errors import InvalidToken, SaltFailed
-from jwt_guard.flow import Alone, Call, Fetch, Flow, Later, alone, call, fetch, later
+from jwt_guard.flow import Fetch, Flow, alone, call, fetch, later
 from jwt_guard.runners import awaiting, blocking
 from jwt_guard.runners.background import BACKGROUND
 from tests.support.bad_issuer import BadIssuer, hangs
@@ -66,23 +64,21 @@ def test_a_flow_that_needs_nothing_just_returns(run: Callable[[Flow[Any]], Any])
 @pytest.mark.parametrize("off_the_loop", [False, True])
 @pytest.mark.parametrize("function", [plain, waiting, waiting_in_a_thread])
 def test_functions_are_called_and_awaited(
-    run: Callable[[Flow[Any]], Any], function: Callable[[int], object], off_the_loop: bool
+    run: Callable[[Flow[Any]], Any], function: Callable[[int], object], *, off_the_loop: bool
 ) -> None:
     def flow() -> Flow[object]:
         one = yield from call(function, 1, blocking=off_the_loop)
         two = yield from call(function, one, blocking=off_the_loop)
         return (one, two)
 
-    if run is not by_blocking or function is not waiting:
-        assert (2, 3) == run(flow())
-    else:
+    assert (2, 3) == run(flow())
 
-        async def on_our_thread(number: int) -> int:
-            assert BACKGROUND.is_here(), "a blocking runner has no loop of its own to await on"
-            return number + 1
 
-        function = on_our_thread
-        assert (2, 3) == run(flow())
+def test_a_blocking_runner_awaits_on_the_one_thread_there_is() -> None:
+    async def where() -> bool:
+        return BACKGROUND.is_here()
+
+    assert blocking.run(call(where)) is True
 
 
 @each_runner
@@ -299,8 +295,3 @@ def test_what_is_no_text_is_no_token(token: Any) -> None:
             verify(guard, token)
         with pytest.raises(InvalidToken, match="a token is text"):
             anyio.run(averify, guard, token)
-
-
-def test_every_kind_of_need_is_answered() -> None:
-    assert {Alone, Call, Fetch, Later} == {*Alone.__mro__[:1], Call, Fetch, Later}
-    logging.getLogger("jwt_guard").debug("each has its test above")

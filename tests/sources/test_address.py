@@ -60,7 +60,7 @@ REFUSED = {
     "https://id.test\0.evil.test/": "it has characters that no URL has",
     "https://bücher.test/": "it has characters that no URL has",
     "http://ⓛocalhost/": "it has characters that no URL has",
-    "https://id.test／.evil.test/": "it has characters that no URL has",
+    "https://id.test\uff0f.evil.test/": "it has characters that no URL has",
     "https://evil.test\\@id.test/": "it has characters that no URL has",
     "http:\\\\127.0.0.1/": "it has characters that no URL has",
     # a user

@@ -316,7 +316,7 @@ def test_a_bad_answer_never_replaces_a_good_set(bad: Callable[[], object]) -> No
 
     assert "a" == kid_of(ask("a"))
     assert before is ask.source.keys
-    assert None is not ask.source.last_error
+    assert ask.source.last_error is not None
 
 
 @pytest.mark.parametrize("bad", NO_KEY_SETS.values(), ids=NO_KEY_SETS.keys())
@@ -417,7 +417,7 @@ def test_without_keys_the_pause_stays_short_however_long_the_issuer_was_away() -
 def test_with_keys_the_pause_grows_to_the_cooldown() -> None:
     ask = warm(fresh_for=300, cooldown=30)
     ask.forward(300)
-    pauses = []
+    pauses: list[int] = []
     for _ in range(2_000):
         played = ask("a")
         if not played.needs:
@@ -443,7 +443,7 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
     ask.forward(1)
 
     assert [Later] == ask("a").kinds
-    assert None is not ask.source.last_error
+    assert ask.source.last_error is not None
     ask("a").behind(key_set("a"))
     assert None is ask.source.last_error
 
@@ -487,7 +487,7 @@ def test_errors_do_not_keep_what_was_read() -> None:
     ask = Asked()
     ask("a", reply(b"<html>"))
 
-    assert None is not ask.source.last_error
+    assert ask.source.last_error is not None
     assert None is ask.source.last_error.__traceback__
 
 

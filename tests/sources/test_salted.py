@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -42,7 +42,7 @@ async def waiting(_claims: Mapping[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("blocking", [False, True])
 @pytest.mark.parametrize("generate", [plain, waiting])
-def test_a_generator_may_be_plain_or_async_under_both_runners(generate: Any, blocking: bool) -> None:
+def test_a_generator_may_be_plain_or_async_under_both_runners(generate: Any, *, blocking: bool) -> None:
     salty = guard(generate, blocking=blocking)
 
     assert "ada-lovelace" == verify(salty, TOKEN).user
@@ -70,13 +70,14 @@ def test_each_token_has_its_own_key() -> None:
 
 def test_the_generator_cannot_change_what_is_checked() -> None:
     def meddle(found: Any) -> bytes:
-        for change in (
+        changes: tuple[Callable[[], object], ...] = (
             lambda: found.__setitem__("exp", NOW + 10**6),
             lambda: found.update(sub="root"),
             lambda: found["aud"].append("x"),
             lambda: found["realm"].__setitem__("roles", ["root"]),
             lambda: found["realm"]["roles"].append("root"),
-        ):
+        )
+        for change in changes:
             with pytest.raises((TypeError, AttributeError)):
                 change()
         return keys.secret()
@@ -145,7 +146,7 @@ def raise_it(error: BaseException) -> Any:
 )  # fmt: skip
 @pytest.mark.parametrize("blocking", [False, True])
 def test_whatever_the_generator_raises_refuses_the_token_and_its_words_go_nowhere(
-    error: Exception, blocking: bool, caplog: pytest.LogCaptureFixture
+    error: Exception, caplog: pytest.LogCaptureFixture, *, blocking: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
     salty = guard(raise_it(error), blocking=blocking)
@@ -177,7 +178,12 @@ def test_an_error_without_a_place_is_still_a_refusal() -> None:
 
 def test_a_token_that_is_bad_anyway_does_not_reach_the_generator() -> None:
     asked = []
-    salty = guard(lambda found: asked.append(found) or keys.secret())
+
+    def generate(found: Mapping[str, Any]) -> bytes:
+        asked.append(found)
+        return keys.secret()
+
+    salty = guard(generate)
 
     with pytest.raises(Exception, match="exp: is over"):
         verify(salty, mint(claims(exp=NOW - 1_000), alg="HS256"))

@@ -42,9 +42,7 @@ def bearer(token: str) -> Headers:
     return [("authorization", f"Bearer {token}")]
 
 
-def through_asgi(
-    guard: Guard, headers: Headers = (), method: str = "GET", path: str = "/", **scope: Any
-) -> Answer:
+def through_asgi(guard: Guard, headers: Headers = (), method: str = "GET", path: str = "/", **scope: Any) -> Answer:
     """Ask an application behind the ASGI door; *path* is as on the wire, *scope* adds to the scope."""
     sent: list[dict[str, Any]] = []
     seen: list[str | None] = []
@@ -63,7 +61,7 @@ def through_asgi(
         sent.append(dict(message))
 
     raw = path.encode("latin-1")
-    whole = {
+    whole: dict[str, Any] = {
         "type": "http",
         "method": method,
         "path": unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "replace"),
@@ -74,16 +72,15 @@ def through_asgi(
         **scope,
     }
     asyncio.run(AsgiGuard(app, guard)(whole, receive, send))
-    first = next((message for message in sent if "status" in message), {"status": 0})
-    found = {name.decode(): value.decode() for name, value in first.get("headers", [])}
+    first: dict[str, Any] = next((message for message in sent if "status" in message), {"status": 0})
+    pairs: list[tuple[bytes, bytes]] = first.get("headers", [])
+    found = {name.decode(): value.decode() for name, value in pairs}
     body = b"".join(message.get("body", b"") for message in sent)
     SAID.append(f"{found}{body!r}")
     return Answer(first["status"], found, body, bool(seen), seen[0] if seen else None, sent)
 
 
-def through_wsgi(
-    guard: Guard, headers: Headers = (), method: str = "GET", path: str = "/", **environ: Any
-) -> Answer:
+def through_wsgi(guard: Guard, headers: Headers = (), method: str = "GET", path: str = "/", **environ: Any) -> Answer:
     """Ask an application behind the WSGI door; headers of one name are joined as servers join them."""
     started: list[Any] = []
     seen: list[str | None] = []

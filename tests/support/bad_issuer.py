@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .keys import public_jwk
 
@@ -107,7 +107,7 @@ class BadIssuer:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/keys"
 
-    def __enter__(self) -> BadIssuer:
+    def __enter__(self) -> Self:
         self._start(self._accept)
         return self
 

@@ -68,7 +68,7 @@ def minted(token: str) -> str:
 
 def provider(alg: str = "ES256", which: str = "a", **changes: Any) -> Provider:
     """Return a provider that has one key."""
-    settings = {
+    settings: dict[str, Any] = {
         "name": "test",
         "issuer": ISSUER,
         "audience": AUDIENCE,

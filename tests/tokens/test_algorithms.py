@@ -55,6 +55,15 @@ def test_der_is_not_how_a_jws_writes_two_numbers(alg: str) -> None:
 
 
 @pytest.mark.parametrize("alg", keys.ECDSA)
+def test_zeros_before_a_number_make_another_signature(alg: str) -> None:
+    good = keys.sign(alg, INPUT)
+    half = len(good) // 2
+
+    assert check(alg, good[:half] + b"\0" + good[half:]) is False
+    assert check(alg, b"\0" + good[:half] + b"\0" + good[half:]) is False
+
+
+@pytest.mark.parametrize("alg", keys.ECDSA)
 def test_two_numbers_that_need_no_key_are_no_signature(alg: str) -> None:
     curve = next(curve for curve in CURVES.values() if curve.alg == alg)
     width = curve.coordinate

@@ -81,7 +81,7 @@ def test_scopes_may_be_one_text_or_several(value: object) -> None:
     assert FOREVER == holds(well_typed(), said(scope=value, scp=value))
 
 
-NO_DATES = [None, "1", True, False, [], {}, -1, -0.5, LAST + 1, 10**18, 1e300, math.nan, math.inf]
+NO_DATES: list[Any] = [None, "1", True, False, [], {}, -1, -0.5, LAST + 1, 10**18, 1e300, math.nan, math.inf]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,20 @@ def test_a_date_of_its_own_type_is_fine() -> None:
 
 @pytest.mark.parametrize(
     "issuer",
-    ["https://id.test/", "https://id.tes", "HTTPS://id.test", "https://id.test ", "id.test", "", None, 5, True]
-    + [["https://id.test"], {"https://id.test": 1}, ["https://id.test", "https://evil.test"]],
+    [
+        "https://id.test/",
+        "https://id.tes",
+        "HTTPS://id.test",
+        "https://id.test ",
+        "id.test",
+        "",
+        None,
+        5,
+        True,
+        ["https://id.test"],
+        {"https://id.test": 1},
+        ["https://id.test", "https://evil.test"],
+    ],
     ids=repr,
 )
 def test_the_issuer_is_one_text_and_exact(issuer: object) -> None:
@@ -138,8 +150,27 @@ def test_an_audience_may_name_others_too(audience: object) -> None:
 
 @pytest.mark.parametrize(
     "audience",
-    ["", "order", "orders ", "Orders", "orders billing", "ordersx", None, 5, True, [], {}, [[]], {"orders": 1}]
-    + [["orders", 1], [1, "orders"], ["orders", None], [["orders"]], ["order", "s"], [{"orders": 1}, "orders"]],
+    [
+        "",
+        "order",
+        "orders ",
+        "Orders",
+        "orders billing",
+        "ordersx",
+        None,
+        5,
+        True,
+        [],
+        {},
+        [[]],
+        {"orders": 1},
+        ["orders", 1],
+        [1, "orders"],
+        ["orders", None],
+        [["orders"]],
+        ["order", "s"],
+        [{"orders": 1}, "orders"],
+    ],
     ids=repr,
 )
 def test_an_audience_is_exact_and_of_texts_alone(audience: object) -> None:
@@ -156,7 +187,8 @@ def test_another_claim_may_say_for_whom_but_the_audience_keeps_its_type() -> Non
     assert FOREVER == holds(rule, said(client_id="shop"))
     assert FOREVER == holds(rule, said(client_id="shop", aud="anybody"))
     assert "client_id" == rejected(rule, said(client_id="shops", aud="shop")).claim
-    for audience in (5, None, ["a", 5], {}):
+    audiences: list[Any] = [5, None, ["a", 5], {}]
+    for audience in audiences:
         assert "aud" == rejected(rule, said(client_id="shop", aud=audience)).claim
 
 

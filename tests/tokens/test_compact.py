@@ -7,7 +7,16 @@ import json
 import pytest
 
 from jwt_guard.errors import InvalidToken, Misconfigured, UnknownKey
-from jwt_guard.tokens.compact import DEFAULT_LIMITS, Header, Limits, from_base64url, media_type, parse, read_jws, to_base64url
+from jwt_guard.tokens.compact import (
+    DEFAULT_LIMITS,
+    Header,
+    Limits,
+    from_base64url,
+    media_type,
+    parse,
+    read_jws,
+    to_base64url,
+)
 from tests.support.keys import encode
 from tests.support.minting import claims, mint
 
@@ -61,7 +70,7 @@ def test_a_token_has_three_parts(text: str) -> None:
     assert "a signed token has three parts" == reason(text)
 
 
-@pytest.mark.parametrize("text", ["é.b.c", "a.b.c\u2028", "a.\ud800.c", "а.b.c"], ids=ascii)
+@pytest.mark.parametrize("text", ["é.b.c", "a.b.c\u2028", "a.\ud800.c", "\u0430.b.c"], ids=ascii)
 def test_a_token_is_ascii(text: str) -> None:
     assert "a token is ASCII" == reason(text)
 
@@ -231,8 +240,10 @@ def test_no_octet_outside_the_alphabet_is_skipped(position: int) -> None:
         ("at+JWT", "at+jwt"),
         ("application/at+jwt", "at+jwt"),
         ("APPLICATION/AT+JWT", "at+jwt"),
-    ]
-    + [("text/at+jwt", "text/at+jwt"), (" at+jwt", " at+jwt"), ("", "")],
+        ("text/at+jwt", "text/at+jwt"),
+        (" at+jwt", " at+jwt"),
+        ("", ""),
+    ],
 )
 def test_a_media_type_is_compared_without_case_and_prefix(typ: str | None, expected: str | None) -> None:
     assert expected == media_type(typ)

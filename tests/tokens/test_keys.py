@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any
 
@@ -67,8 +67,11 @@ def test_a_key_that_names_its_algorithm_is_for_no_other(alg: str) -> None:
         ("ES256", "ES384"),
         ("ES384", "ES256"),
         ("ES256", "ES256K"),
-    ]
-    + [("EdDSA", "Ed448"), ("EdDSA", "RS256"), ("RS256", "RSA-OAEP"), ("RS256", "rs256")],
+        ("EdDSA", "Ed448"),
+        ("EdDSA", "RS256"),
+        ("RS256", "RSA-OAEP"),
+        ("RS256", "rs256"),
+    ],
 )
 def test_an_algorithm_that_does_not_fit_the_type_makes_the_key_useless(of: str, alg: str) -> None:
     assert f"its alg {alg!r} does not fit its type" == why_not({**public_jwk(of), "alg": alg})
@@ -267,8 +270,8 @@ def certificate() -> bytes:
     private = keys.private_key("ES256")
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "id.test")])
-    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, day, day + datetime.timedelta(1))
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, day, day + dt.timedelta(1))
     return builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
