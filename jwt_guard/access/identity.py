@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ..credentials import Credentials, ReadOnly
 from ..errors import ClaimRejected, Misconfigured
-from ..tokens.claims import Claims
+from ..tokens.claims import Claims, has_control
 
 __all__ = ["ClaimNames", "Path", "Reader", "reader"]
 
@@ -97,10 +97,12 @@ def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _text(claim: str, value: object) -> str | None:
-    if value is None or (isinstance(value, str) and value):
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # PyJOAT names the client in aud
+    if isinstance(value, str) and value and not has_control(value):
         return value
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and value[0]:
-        return value[0]  # PyJOAT names the client in aud
     raise ClaimRejected(claim, "names nobody: it is no text")
 
 
@@ -144,11 +146,7 @@ def _split(text: str) -> frozenset[str]:
 @lru_cache(maxsize=512)
 def _name_set(names: tuple[object, ...]) -> frozenset[str]:
     """Return *names* as a set; ValueError or TypeError where one is no text, empty, or has a control character."""
-    texts = frozenset(name for name in names if isinstance(name, str) and name and not _has_control(name))
+    texts = frozenset(name for name in names if isinstance(name, str) and name and not has_control(name))
     if not texts.issuperset(names):
         raise ValueError
     return texts
-
-
-def _has_control(name: str) -> bool:
-    return any(character < " " or "\x7f" <= character <= "\x9f" for character in name)

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..decision import Decision, Deny
 from ..errors import InsufficientScope, MethodNotAllowed, Misconfigured, shown
+from ..tokens.claims import has_control
 from .policy import Policy, ask, is_open
 
 if TYPE_CHECKING:
@@ -47,13 +48,9 @@ def segments(path: str, *, opaque: bool = False) -> tuple[str, ...] | None:
         return None
     for piece in decoded:
         # Also between the slashes and semicolons that an opaque segment may hold.
-        if not {".", ".."}.isdisjoint(_INSIDE.split(piece)) or any(map(_is_control, piece)):
+        if not {".", ".."}.isdisjoint(_INSIDE.split(piece)) or has_control(piece):
             return None
     return decoded if decoded != ("",) else ()
-
-
-def _is_control(character: str) -> bool:
-    return character < " " or "\x7f" <= character <= "\x9f"
 
 
 @dataclass(frozen=True, slots=True)

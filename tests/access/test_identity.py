@@ -188,3 +188,9 @@ def test_names_that_are_none_are_refused_at_once(names: Any) -> None:
 
 def test_credentials_do_not_show_the_claims() -> None:
     assert "secret" not in repr(read({"sub": "ada", "note": "secret"}))
+
+
+@pytest.mark.parametrize("value", ["a\r\nb", "\0", ["a\x85b"]], ids=ascii)
+def test_a_name_from_any_claim_breaks_no_header(value: object) -> None:
+    with pytest.raises(ClaimRejected, match="names nobody"):
+        read({"email": value}, ClaimNames(user=("email",)))
