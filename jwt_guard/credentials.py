@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 __all__ = ["CURRENT", "Credentials", "ReadOnly", "current"]
@@ -23,7 +23,7 @@ class Credentials:
     roles: frozenset[str]
     provider: str
     """The name of the provider whose key verified the token."""
-    claims: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(hash=False)
     """Everything the token says, read-only to the bottom."""
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ key or a claim set.
 from __future__ import annotations
 
 __all__ = [
+    "AmbiguousPath",
     "BadSignature",
     "ClaimRejected",
     "Expired",
@@ -32,7 +33,13 @@ _SHOWN_CHARACTERS = 120
 
 
 def shown(value: object) -> str:
-    """Return *value* as one short line of ASCII that is safe to log, whatever a stranger put into it."""
+    """Return *value* as one short line of ASCII that is safe to log, whatever a stranger put into it.
+
+    Of what is no plain value, nor a list of texts, only the type: an object may be a whole claim set.
+    """
+    plain = value is None or isinstance(value, str | int | float)
+    if not plain and not (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)):
+        return f"<{type(value).__name__}>"
     text = ascii(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
@@ -152,6 +159,13 @@ class InsufficientScope(Refused):
         super().__init__(reason if not required else f"{reason}: needs {shown(' '.join(sorted(required)))}")
         self.required = required
         """The scopes that would do; empty where scopes are not what is missing."""
+
+
+class AmbiguousPath(InsufficientScope):
+    """The path can be read in two ways, so that no route can be said to allow it, and no rule to forbid it."""
+
+    def __init__(self) -> None:
+        super().__init__(reason="the path has no unambiguous normal form")
 
 
 class MethodNotAllowed(Refused):

@@ -21,8 +21,8 @@ class Trust:
 
     ca_file: str | None = None
     """A PEM file of certificate authorities to trust instead of the usual ones."""
-    proxy: str | None = None
-    """The URL of an HTTP proxy."""
+    proxy: str | None = field(default=None, repr=False)
+    """The URL of an HTTP proxy; it may hold a password."""
 
 
 @dataclass(frozen=True, slots=True)

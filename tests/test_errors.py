@@ -6,6 +6,7 @@ import pytest
 
 from jwt_guard import errors
 from jwt_guard.errors import (
+    AmbiguousPath,
     BadSignature,
     ClaimRejected,
     Expired,
@@ -37,6 +38,7 @@ EACH = [
     (ClaimRejected("aud", "not us"), 401, "invalid_token"),
     (Expired("exp", "over"), 401, "invalid_token"),
     (InsufficientScope(), 403, "insufficient_scope"),
+    (AmbiguousPath(), 403, "insufficient_scope"),
     (MethodNotAllowed(frozenset({"GET"})), 405, None),
     (Unavailable("later"), 503, None),
     (KeysUnavailable("no keys"), 503, None),
@@ -114,3 +116,9 @@ def test_whatever_a_stranger_sends_is_one_short_line(nasty: str) -> None:
 def test_what_is_short_is_shown_whole() -> None:
     assert "'" + "a" * 118 + "'" == shown("a" * 118)
     assert 121 == len(shown("a" * 119))
+
+
+@pytest.mark.parametrize("value", [{"sub": "alice"}, ["a", {"sub": "alice"}], [["alice"]], object()], ids=repr)
+def test_of_what_may_be_a_claim_set_only_the_type_is_shown(value: object) -> None:
+    assert f"<{type(value).__name__}>" == shown(value)
+    assert "alice" not in str(UnknownIssuer(value)) + str(ClaimRejected("aud", "no", expected="us", got=value))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InsufficientScope, MethodNotAllowed, Unavailable
 from ..messages import Response
+from .policy import is_scope
 
 if TYPE_CHECKING:
     from ..errors import GuardError
@@ -53,7 +54,8 @@ def _challenge(error: GuardError, realm: str, sentence: str) -> str:
     parts = [f"Bearer realm={quoted(realm)}"]
     if error.code is not None:  # RFC 6750 §3.1: none where nothing was sent
         parts += [f'error="{error.code}"', f"error_description={quoted(sentence)}"]
-    if isinstance(error, InsufficientScope) and error.required:
+    # A policy may have made its scopes of what the client sent; a refusal must be told all the same.
+    if isinstance(error, InsufficientScope) and error.required and all(map(is_scope, error.required)):
         parts.append(f"scope={quoted(' '.join(sorted(error.required)))}")
     return ", ".join(parts)
 

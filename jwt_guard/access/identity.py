@@ -19,6 +19,7 @@ Path: TypeAlias = "str | tuple[str, ...]"
 """A claim, or the way to one inside others: ``("realm_access", "roles")``."""
 
 _NOTHING: frozenset[str] = frozenset()
+_LONGEST_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ def reader(names: ClaimNames, is_machine: Callable[[Mapping[str, Any]], bool] | 
 
     def read(claims: Claims, provider: str) -> Credentials:
         values = claims.values
+        frozen = ReadOnly(values)
         who, application = _text("user", user(values)), _text("client", client(values))
-        if who is not None and (who == application or (is_machine is not None and is_machine(values))):
+        if who is not None and (who == application or (is_machine is not None and is_machine(frozen))):
             who = None
         return Credentials(
             who,
@@ -60,7 +62,7 @@ def reader(names: ClaimNames, is_machine: Callable[[Mapping[str, Any]], bool] | 
             _words("scopes", scopes(values)),
             _names("roles", roles(values)),
             provider,
-            ReadOnly(values),
+            frozen,
         )
 
     return read
@@ -112,7 +114,7 @@ def _words(claim: str, value: object) -> frozenset[str]:
         return _NOTHING
     if isinstance(value, str):
         try:
-            return _split(value)
+            return _split(value) if len(value) <= _LONGEST_KEPT else _split.__wrapped__(value)
         except ValueError:
             raise ClaimRejected(claim, "has a control character in it") from None
     words = _names(claim, value)
@@ -129,18 +131,20 @@ def _names(claim: str, value: object) -> frozenset[str]:
         value = [value] if value else []
     if isinstance(value, list):
         try:
-            return _name_set(tuple(value))
+            kept = sum(map(len, value)) <= _LONGEST_KEPT
+            return _name_set(tuple(value)) if kept else _name_set.__wrapped__(tuple(value))
         except (TypeError, ValueError):  # what cannot be hashed is no text either
             pass
     raise ClaimRejected(claim, "is neither a text nor a list of names")
 
 
 # An issuer grants the same few scopes and roles again and again, so what is made of a text is kept.
+# Not of a long one: a client that chooses its scopes could fill the memory.
 
 
 @lru_cache(maxsize=512)
 def _split(text: str) -> frozenset[str]:
-    return _name_set(tuple(word for word in text.split(" ") if word))
+    return _name_set.__wrapped__(tuple(word for word in text.split(" ") if word))
 
 
 @lru_cache(maxsize=512)

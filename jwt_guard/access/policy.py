@@ -27,6 +27,7 @@ __all__ = [
     "authenticated",
     "claim",
     "is_open",
+    "is_scope",
     "none_of",
     "roles",
     "scopes",
@@ -39,8 +40,13 @@ Policy: TypeAlias = Callable[[Request, Credentials], "Decision | Flow[Decision]"
 
 def is_open(policy: Policy, request: Request) -> bool:
     """Say whether *policy* lets *request* in without a token; a plain function never does."""
-    opens: Callable[[Request], bool] | None = getattr(policy, "is_open", None)
-    return opens is not None and opens(request)
+    opens: Callable[[Request], object] | None = getattr(policy, "is_open", None)
+    if opens is None:
+        return False
+    answer = opens(request)
+    if not isinstance(answer, bool):  # a coroutine, say, is true whatever it would have found
+        raise _no_answer("is_open answers True or False", answer)
+    return answer
 
 
 def ask(policy: Policy, request: Request, credentials: Credentials) -> Flow[Decision]:
@@ -154,8 +160,8 @@ class _NoneOf:
             decision = yield from ask(policy, request, credentials)
             if isinstance(decision, Allow):
                 return Deny(InsufficientScope(reason="what must not hold holds"))
-            if isinstance(decision.error, Unavailable):
-                return decision
+            if type(decision.error) is not InsufficientScope:
+                return decision  # that says nothing about whether it holds
         return Allow(credentials)
 
 
@@ -169,10 +175,15 @@ def authenticated() -> Policy:
     return _Authenticated()
 
 
+def is_scope(text: str) -> bool:
+    """Say whether *text* is a scope-token (RFC 6749 §3.3), which a challenge can name."""
+    return _SCOPE.fullmatch(text) is not None
+
+
 def scopes(*names: str) -> Policy:
     """Let in a token with all of these scopes (RFC 6749 §3.3)."""
     required = _words("scopes", names)
-    if not all(map(_SCOPE.fullmatch, required)):
+    if not all(map(is_scope, required)):
         raise Misconfigured("scopes() needs scopes: printable ASCII without quotes and backslashes")
     return _Scopes(required)
 
@@ -215,7 +226,7 @@ def any_of(*policies: Policy) -> Policy:
 
 
 def none_of(*policies: Policy) -> Policy:
-    """Let in a good token that none of them lets in; one that cannot tell makes the whole answer 503."""
+    """Let in a good token that none of them lets in; one that cannot tell is the answer."""
     return _NoneOf(_functions("none_of", policies))
 
 

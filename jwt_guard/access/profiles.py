@@ -54,4 +54,6 @@ def keycloak(
 
 
 def _is_service_account(values: Mapping[str, Any]) -> bool:
-    return str(values.get("preferred_username", "")).startswith("service-account-")
+    client = values.get("client_id", values.get("azp"))
+    # Keycloak writes user names in small letters, and lets nobody else be called like a client's account.
+    return isinstance(client, str) and values.get("preferred_username") == f"service-account-{client.lower()}"

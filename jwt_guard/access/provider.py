@@ -52,8 +52,8 @@ class Provider:
     """Which algorithms it may use; None: every one that its keys can (HMAC only with secrets)."""
     leeway: float = 30
     """Seconds that two clocks may differ."""
-    typ: Sequence[str] | None = None
-    """Which ``typ`` a token must have; None: what access tokens have, or none."""
+    typ: Sequence[str | None] | None = None
+    """Which ``typ`` a token must have, None among them for a token without; None: what access tokens have, or none."""
     max_age: float | None = None
     """Seconds after ``iat`` that a token is taken at most."""
     required: Sequence[str] = ()
@@ -84,7 +84,7 @@ class Provider:
             raise self._wrong(f"leeway is 0 to {_MOST_LEEWAY} seconds")
         if self.max_age is not None and not (_is_number(self.max_age) and self.max_age > 0):
             raise self._wrong("max_age is a number of seconds above 0")
-        types = claims.ACCESS_TOKEN_TYPES if self.typ is None else self._texts("typ", self.typ)
+        types = claims.ACCESS_TOKEN_TYPES if self.typ is None else self._types(self.typ)
         required = self._texts("required", self.required) if self.required else frozenset()
         if self.keys is not None and not callable(self.keys):
             raise self._wrong("keys is a source of keys: fixed(), jwks(), salted(), or a function of the token")
@@ -135,6 +135,12 @@ class Provider:
         if what in ("issuer", "audience") and "*" in texts:
             raise self._wrong(f"{what} is compared exactly: '*' would be nobody's name")
         return frozenset(texts)
+
+    def _types(self, typ: str | Sequence[str | None]) -> frozenset[str | None]:
+        if isinstance(typ, str) or not isinstance(typ, Sequence | frozenset) or None not in typ:
+            return frozenset(self._texts("typ", typ))  # type: ignore[arg-type]  # which is checked there
+        named = [name for name in typ if name is not None]
+        return frozenset({None, *(self._texts("typ", named) if named else ())})
 
     def _wrong(self, reason: str) -> Misconfigured:
         return Misconfigured(f"provider {self.name}: {reason}")

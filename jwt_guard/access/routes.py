@@ -7,13 +7,13 @@ no route at all, so that nothing is let in on one reading and served on another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ..decision import Decision, Deny
-from ..errors import InsufficientScope, MethodNotAllowed, Misconfigured, shown
+from ..errors import AmbiguousPath, InsufficientScope, MethodNotAllowed, Misconfigured, shown
 from ..tokens.claims import has_control
 from .policy import Policy, ask, is_open
 
@@ -108,13 +108,25 @@ class _ByRoute:
         return not isinstance(found, Deny) and is_open(found, request)
 
     def _find(self, request: Request) -> Policy | Deny:
-        plain, opaque = segments(request.path), segments(request.path, opaque=True)
+        plain = segments(request.path)
+        opaque = plain if plain is not None else segments(request.path, opaque=True)
+        if opaque is None:
+            return Deny(AmbiguousPath())
         for route in self.routes:
             path = opaque if route.opaque else plain
             if path is not None and route.matches(path):
                 policy = route.policy_for(request.method)
                 return Deny(MethodNotAllowed(route.methods)) if policy is None else policy
-        return Deny(InsufficientScope(reason="no route allows this path"))
+            if path is None and any(map(route.matches, _other_readings(opaque))):
+                return Deny(AmbiguousPath())  # an application that decodes first would be on this route
+        return Deny(InsufficientScope(reason="no route allows this path") if plain is not None else AmbiguousPath())
+
+
+def _other_readings(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield how programs read a path with ``%2F`` or ``;`` in it that do not keep segments whole."""
+    pieces = [piece for segment in path for piece in segment.split("/") if piece]
+    yield tuple(pieces)
+    yield tuple(piece.partition(";")[0] for piece in pieces)
 
 
 def by_route(rows: Iterable[RouteRow], *, encoded: Iterable[str] = ()) -> Policy:

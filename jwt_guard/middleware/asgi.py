@@ -10,7 +10,7 @@ from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.awaiting import run
-from .refusing import CREDENTIALS, REALM, is_preflight, missing, refuse
+from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
     from ..access.guard import Guard
@@ -66,7 +66,7 @@ class ScopeRequest:
         path: str = self._scope["path"]
         raw: bytes | None = self._scope.get("raw_path")
         if raw is None:
-            return quote(path, safe="/!$&'()*+,;=:@~-._")
+            return quote(path, safe=PATH_CHARACTERS)
         raw = raw.partition(b"?")[0]
         if unquote_to_bytes(raw) != path.encode("utf-8", "surrogateescape"):
             return ""
@@ -87,11 +87,15 @@ class ScopeRequest:
 
 
 class GuardMiddleware:
-    """Let *guard* decide about every http and websocket request before *app* sees it."""
+    """Let *guard* decide about every http and websocket request before *app* sees it.
 
-    def __init__(self, app: App, guard: Guard) -> None:
+    A CORS preflight passes, unless *preflight_passes* is False.
+    """
+
+    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True) -> None:
         self.app = app
         self.guard = guard
+        self.preflight_passes = preflight_passes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
@@ -103,8 +107,8 @@ class GuardMiddleware:
             message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
             raise RuntimeError(message)
         request = ScopeRequest(scope)
-        is_open = kind == "http" and scope["method"] == "OPTIONS" and is_preflight(request)
-        decision = Allow(None) if is_open else self._glance(scope, request)
+        passes = self.preflight_passes and kind == "http" and is_preflight(request)
+        decision = Allow(None) if passes else self._glance(scope, request)
         if decision is None:
             decision = await run(self.guard.decide(request))
         if not isinstance(decision, Allow):
@@ -142,7 +146,7 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
 
     def wrap(app: App) -> App:
         if guard is not None:
-            return GuardMiddleware(app, guard.requiring(policy))
+            return GuardMiddleware(app, guard.requiring(policy), preflight_passes=False)
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] in ("http", "websocket"):

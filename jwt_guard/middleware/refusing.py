@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from ..errors import GuardError
     from ..messages import Request, Response
 
-__all__ = ["CREDENTIALS", "REALM", "is_preflight", "missing", "refuse"]
+__all__ = ["CREDENTIALS", "PATH_CHARACTERS", "REALM", "is_preflight", "missing", "refuse"]
 
 CREDENTIALS = "jwt_guard"
 """Where a scope or an environ holds the credentials; None on an open route that nobody identified themselves on."""
 REALM = "jwt_guard.realm"
 
-# A browser adds nothing of its own to a preflight; with one of these it could be served as another method.
-_OVERRIDES = ("x-http-method-override", "x-method-override", "x-http-method")
+# A browser adds nothing of its own to a preflight; with an override it could be served as another method.
+_NOT_OF_A_BROWSER = ("authorization", "x-http-method-override", "x-method-override", "x-http-method")
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1
+PATH_CHARACTERS = "/!$&'()*+,;=:@~-._"
+"""What a path may hold as it is (RFC 3986 §3.3), for servers that give it only decoded."""
 _log = logging.getLogger("jwt_guard")
 
 
@@ -54,9 +58,12 @@ def missing(found: Mapping[str, Any], scopes: frozenset[str]) -> GuardError | No
 
 def is_preflight(request: Request) -> bool:
     """Say whether *request* is a CORS preflight (Fetch standard §3.2.2), which carries no credentials by design."""
+    if request.method != "OPTIONS":
+        return False
+    origins, methods = request.values("origin"), request.values("access-control-request-method")
     return (
-        request.method == "OPTIONS"
-        and bool(request.values("origin"))
-        and bool(request.values("access-control-request-method"))
-        and not any(request.values(name) for name in _OVERRIDES)
+        len(origins) == len(methods) == 1
+        and origins[0] != ""
+        and _METHOD.fullmatch(methods[0]) is not None
+        and not any(request.values(name) for name in _NOT_OF_A_BROWSER)
     )

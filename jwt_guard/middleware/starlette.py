@@ -122,7 +122,7 @@ def _challenged(scope: asgi.Scope, message: asgi.Message) -> asgi.Message:
 def _place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> None:
     scope[CREDENTIALS] = credentials
     scope[REALM] = realm
-    scope.setdefault("state", {})["credentials"] = credentials
+    scope["state"] = {**scope.get("state", {}), "credentials": credentials}  # not into what others may share
     scope["auth"] = _Auth(credentials)
     scope["user"] = UnauthenticatedUser() if credentials is None else GuardedUser(credentials)
 

@@ -12,7 +12,7 @@ from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.blocking import run
-from .refusing import CREDENTIALS, REALM, is_preflight, missing, refuse
+from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -58,7 +58,7 @@ class EnvironRequest:
         routed = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
         sent: str | None = environ.get("REQUEST_URI", environ.get("RAW_URI"))
         if sent is None:
-            return quote_from_bytes(routed, safe="/!$&'()*+,;=:@~-._")
+            return quote_from_bytes(routed, safe=PATH_CHARACTERS)
         raw = sent.partition("?")[0]
         if not raw.startswith("/"):
             authority = raw.partition("://")[2]  # absolute form (RFC 9112 §3.2.2); what is none has no path
@@ -78,17 +78,21 @@ class EnvironRequest:
 
 
 class GuardMiddleware:
-    """Let *guard* decide about every request before *app* sees it."""
+    """Let *guard* decide about every request before *app* sees it.
 
-    def __init__(self, app: App, guard: Guard) -> None:
+    A CORS preflight passes, unless *preflight_passes* is False.
+    """
+
+    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True) -> None:
         self.app = app
         self.guard = guard
+        self.preflight_passes = preflight_passes
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         request = EnvironRequest(environ)
-        is_open = request.method == "OPTIONS" and is_preflight(request)
-        decision = Allow(None) if is_open else self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
+        passes = self.preflight_passes and is_preflight(request)
+        decision = Allow(None) if passes else self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
         if decision is None:
             decision = run(self.guard.decide(request))
         if not isinstance(decision, Allow):
@@ -145,7 +149,7 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:
 
     def wrap(app: App) -> App:
         if guard is not None:
-            return GuardMiddleware(app, guard.requiring(policy))
+            return GuardMiddleware(app, guard.requiring(policy), preflight_passes=False)
 
         def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             error = missing(environ, wanted)

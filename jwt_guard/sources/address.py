@@ -15,11 +15,11 @@ __all__ = ["why_not"]
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-def why_not(url: object, plain_http_hosts: Collection[str] = ()) -> str | None:
+def why_not(url: object, plain_http_hosts: Collection[str] = (), *, loopback: bool = True) -> str | None:
     """Return why *url* is not asked, or None where it may be.
 
-    Only ``https``; ``http`` on loopback and for the hosts in *plain_http_hosts*.  No user in it, no
-    fragment, nothing but printable ASCII: what one parser takes for the host is what all do.
+    Only ``https``; ``http`` on *loopback*, unless that is False, and for the hosts in *plain_http_hosts*.
+    No user in it, no fragment, nothing but printable ASCII: what one parser takes for the host is what all do.
     """
     if not isinstance(url, str):
         return "it is no text"
@@ -42,7 +42,7 @@ def why_not(url: object, plain_http_hosts: Collection[str] = ()) -> str | None:
         return None
     if parts.scheme != "http":
         return "it is not https"
-    if _is_loopback(host) or host in plain_http_hosts:
+    if (loopback and _is_loopback(host)) or host in plain_http_hosts:
         return None
     return "it is not https, and its host is not in plain_http_hosts"
 

@@ -125,7 +125,9 @@ class Discovery:
             expected = " or ".join(map(shown, sorted(self._issuers)))
             raise FetchFailed(url, f"the metadata names the issuer {shown(issuer)}, not {expected}")
         jwks_uri = document.get("jwks_uri")
-        reason = why_not(jwks_uri, self._settings.plain_http_hosts)
+        # An issuer elsewhere must not aim us at what listens on our own machine.
+        plain = url.startswith("http:")
+        reason = why_not(jwks_uri, self._settings.plain_http_hosts, loopback=plain)
         if reason is not None:
             raise FetchFailed(url, f"the metadata's jwks_uri cannot be asked: {reason}")
         return str(jwks_uri)

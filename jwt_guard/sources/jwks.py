@@ -185,7 +185,7 @@ class RemoteKeys:
         Runners run one of these at a time for one source, so that nothing here needs a lock.
         """
         started = self._clock()
-        if self._last_start >= asked or started < self._not_before:
+        if self._last_start >= asked or started < self._not_before or (for_unknown and self._filled(started) < 1):
             return
         self._last_start = started
         if for_unknown:

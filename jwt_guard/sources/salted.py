@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..credentials import ReadOnly
@@ -37,7 +39,9 @@ class SaltedKeys:
         """Return the key for *token*, or raise SaltFailed: whatever goes wrong in there, the token is refused."""
         try:
             # Nobody has vouched for these claims yet, and nobody may change what will be checked later.
-            secret = yield from call(self.generate, ReadOnly(token.values), blocking=self.blocking)
+            secret = yield from call(partial(_asked, self.generate), ReadOnly(token.values), blocking=self.blocking)
+        except SaltFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - theirs to raise, and not one is a yes
             raise SaltFailed(f"the salt generator raised {_where(error)}") from None
         try:
@@ -60,6 +64,24 @@ def salted(
     if shortest is not None and shortest < 1:
         raise Misconfigured("salted: shortest is at least 1")
     return SaltedKeys(generate, shortest, blocking)
+
+
+def _asked(generate: Callable[[Mapping[str, Any]], object], claims: Mapping[str, Any]) -> object:
+    """Call *generate*, so that not even ``sys.exit()`` in there ends more than this token; Ctrl-C still does."""
+    try:
+        answer = generate(claims)
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit, say
+        raise SaltFailed(f"the salt generator raised {_where(error)}") from None
+    return _awaited(answer) if inspect.isawaitable(answer) else answer
+
+
+async def _awaited(answer: Awaitable[object]) -> object:
+    try:
+        return await answer
+    except SystemExit as error:  # the others of its family are how an event loop cancels
+        raise SaltFailed(f"the salt generator raised {_where(error)}") from None
 
 
 def _where(error: BaseException) -> str:

@@ -215,7 +215,8 @@ def _date(statement: Statement, claim: str) -> float | None:
     if value.__class__ is int and 0 <= value <= _LAST_DATE:  # the usual case, in a third of the time
         return value
     if not _is_date(value):
-        raise ClaimRejected(claim, "is not a date in seconds", expected="seconds since 1970", got=value)
+        got = value if isinstance(value, int | float) else type(value).__name__
+        raise ClaimRejected(claim, "is not a date in seconds", expected="seconds since 1970", got=got)
     return value  # type: ignore[no-any-return]
 
 

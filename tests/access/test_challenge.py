@@ -125,3 +125,11 @@ def test_a_status_of_ones_own_is_told_in_general_words() -> None:
 
     assert 418 == body["status"]
     assert "The request was refused" == body["detail"]
+
+
+@pytest.mark.parametrize("scope", ["orders:é", 'a"b', "a\r\nb", "a b", ""], ids=ascii)
+def test_a_scope_that_no_challenge_can_name_is_left_out(scope: str) -> None:
+    headers = dict(refusal(InsufficientScope(frozenset({scope})), "api", "0" * 16).headers)
+
+    assert "scope=" not in headers["www-authenticate"]
+    assert 'error="insufficient_scope"' in headers["www-authenticate"]

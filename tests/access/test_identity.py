@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jwt_guard.access.identity import ClaimNames, reader
+from jwt_guard import keycloak, shared_secret
+from jwt_guard.access.identity import ClaimNames, _name_set, _split, reader
 from jwt_guard.credentials import Credentials
 from jwt_guard.errors import ClaimRejected, Misconfigured
 from jwt_guard.tokens.claims import Claims
@@ -194,3 +195,30 @@ def test_credentials_do_not_show_the_claims() -> None:
 def test_a_name_from_any_claim_breaks_no_header(value: object) -> None:
     with pytest.raises(ClaimRejected, match="names nobody"):
         read({"email": value}, ClaimNames(user=("email",)))
+
+
+def test_what_a_client_writes_at_length_is_not_kept() -> None:
+    """A client that chooses its scopes could fill the memory with them."""
+    before = (_split.cache_info().currsize, _name_set.cache_info().currsize)
+    for number in range(20):
+        long = " ".join(f"{number}:{word}" for word in range(400))
+        assert 400 == len(read({"scope": long, "roles": long.split(" ")}).scopes)
+
+    assert before == (_split.cache_info().currsize, _name_set.cache_info().currsize)
+
+
+def test_who_asks_whether_it_is_a_machine_changes_nothing() -> None:
+    def meddles(values: Any) -> bool:
+        values["scope"] = "admin"
+        return False
+
+    with pytest.raises(TypeError):
+        read({"sub": "ada", "client_id": "shop", "scope": "read"}, is_machine=meddles)
+
+
+def test_a_human_with_the_name_of_an_account_is_a_human() -> None:
+    of_keycloak = keycloak("https://id.test", "orders", keys=shared_secret("s" * 32))
+    claims = {"sub": "m", "azp": "webshop", "preferred_username": "service-account-mallory"}
+
+    assert "m" == of_keycloak.read(Claims(HEADER, claims), "x").user
+    assert None is of_keycloak.read(Claims(HEADER, {**claims, "azp": "Mallory"}), "x").user

@@ -342,3 +342,21 @@ OPEN = {
 @pytest.mark.parametrize(("policy", "opens"), OPEN.values(), ids=OPEN.keys())
 def test_only_what_says_so_goes_without_a_token(policy: Policy, *, opens: bool) -> None:
     assert opens is is_open(policy, REQUEST)
+
+
+async def _async_no(_self: object, _request: object) -> bool:
+    return False
+
+
+def _generated_no(_self: object, _request: object) -> Any:
+    yield False
+
+
+@pytest.mark.parametrize(
+    "opens", [_async_no, _generated_no, lambda _self, _request: "no"], ids=["async", "yield", "text"]
+)
+def test_what_is_neither_true_nor_false_opens_nothing(opens: Any) -> None:
+    policy: Any = type("Odd", (), {"is_open": opens, "__call__": lambda _self, _request, who: Allow(who)})()
+    for each in (policy, all_of(anyone(), policy), any_of(policy, authenticated())):
+        with pytest.raises(TypeError, match="is_open answers True or False"):
+            is_open(each, REQUEST)

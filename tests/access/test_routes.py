@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwt_guard import anyone, by_route, scopes
+from jwt_guard import anyone, authenticated, by_route, none_of, scopes
 from jwt_guard.access.policy import Policy, is_open
 from jwt_guard.access.routes import segments
 from jwt_guard.credentials import Credentials, ReadOnly
@@ -264,3 +264,28 @@ def test_a_route_that_means_nothing_is_refused_at_once(rows: Any) -> None:
 def test_encoded_names_routes_that_are_there() -> None:
     with pytest.raises(Misconfigured, match="have no route"):
         routes(("GET", "/files/{name}"), encoded=["/file/{name}"])
+
+
+# --- paths that others may read differently ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/admin%2Fusers", "/x%2F..%2Fadmin", "/admin;a/users", "/admin%3Bx", "/%2Fadmin"])
+def test_an_opaque_route_does_not_get_round_an_earlier_one(path: str) -> None:
+    policy = by_route([(None, "/admin/**", scopes("admin")), (None, "/**", anyone())], encoded=["/**"])
+
+    assert not is_open(policy, PlainRequest("GET", path))
+    assert not let_in(policy, path)
+    assert is_open(policy, PlainRequest("GET", "/files/a%2Fb"))
+
+
+@pytest.mark.parametrize("path", ["/%2e/internal/x", "/internal%2Fx", "//internal/x", "/internal/x;a"])
+def test_what_no_route_can_be_told_of_is_not_let_in_by_none_of(path: str) -> None:
+    policy = none_of(by_route([(None, "/internal/**", authenticated())]))
+
+    assert let_in(policy, "/public")
+    assert not let_in(policy, "/internal/x")
+    assert not let_in(policy, path)
+
+
+def test_a_wrong_method_is_no_no_for_none_of() -> None:
+    assert not let_in(none_of(by_route([("POST", "/orders", authenticated())])), "/orders")

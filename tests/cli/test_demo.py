@@ -59,7 +59,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_answer_is_the_expected_one_and_nothing_stays_open() -> None:
     ran = told()
 
-    assert "" == ran.stderr
+    # asyncio's own words on a crowded machine, in development mode
+    said = [line for line in ran.stderr.splitlines() if not line.startswith("Executing ")]
+    assert [] == said
     assert 0 == ran.returncode, ran.stdout
     assert EVERYTHING == len(re.findall("^✓", ran.stdout, re.MULTILINE))
     assert "✗" not in ran.stdout

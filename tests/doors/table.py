@@ -238,6 +238,15 @@ ROWS = (
         PLAIN,
         headers={**PREFLIGHT, "x-http-method-override": "DELETE"},
     ),
+    row("a preflight with a bad token", "OPTIONS /orders", "Bearer {expired}", 401, INVALID_TOKEN, headers=PREFLIGHT),
+    row(
+        "a preflight for no method",
+        "OPTIONS /orders",
+        None,
+        401,
+        PLAIN,
+        headers={**PREFLIGHT, "access-control-request-method": "GET, POST"},
+    ),
     # Paths: one normal form, and what has none is let in nowhere.
     row("no such route", "GET /nowhere", "Bearer {writer}", 403, INSUFFICIENT),
     row("no such route, no token", "GET /nowhere", None, 401, PLAIN),

@@ -308,3 +308,10 @@ def test_requires_without_scopes_fails_at_once() -> None:
         asgi.requires()
     with pytest.raises(Misconfigured):
         asgi.requires("orders:read orders:write")
+
+
+def test_what_is_guarded_on_its_own_lets_no_preflight_pass() -> None:
+    app = asgi.requires("orders:read", guard=guarding(authenticated()))(Recorder())
+    preflight = [("origin", b"https://shop.example"), ("access-control-request-method", b"GET")]
+
+    assert 401 == ask_asgi(app, "OPTIONS", "/", preflight).status

@@ -316,3 +316,20 @@ def test_the_scope_of_an_earlier_guard_is_not_taken_for_the_present_one() -> Non
     asyncio.run(GuardMiddleware(app, guarding(anyone()))(scope, None, None))  # type: ignore[arg-type]
 
     assert [(None, False)] == seen
+
+
+def test_requests_that_share_a_state_do_not_share_who_they_are() -> None:
+    """No server does that by itself, but a wrapper may pass one scope's state on to another."""
+    shared: dict[str, object] = {"pool": "db"}
+    seen: list[object] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(scope["state"])
+        await Response("ok")(scope, _receive, send)
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        await GuardMiddleware(app, guarding(anyone()))({**scope, "state": shared}, receive, send)
+
+    assert 200 == ask_asgi(around, "GET", "/", []).status
+    assert {"pool": "db"} == shared
+    assert [{"pool": "db", "credentials": None}] == seen

@@ -288,3 +288,15 @@ def test_the_credentials_are_in_the_environ() -> None:
 def test_requires_without_scopes_fails_at_once() -> None:
     with pytest.raises(Misconfigured):
         wsgi.requires()
+
+
+def test_what_is_guarded_on_its_own_lets_no_preflight_pass() -> None:
+    def app(_environ: wsgi.Environ, _start: wsgi.StartResponse) -> list[bytes]:
+        raise AssertionError
+
+    preflight = {"HTTP_ORIGIN": "https://shop.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "GET"}
+    statuses: list[str] = []
+    own = wsgi.requires("orders:read", guard=guarding(authenticated()))(app)
+    own({"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/", **preflight}, lambda status, _headers: statuses.append(status))
+
+    assert ["401 Unauthorized"] == statuses

@@ -279,8 +279,18 @@ def test_a_generator_that_exits_does_not_take_the_thread_with_it(caplog: pytest.
         raise SystemExit(3)
 
     provider = Provider(name="salted", issuer=ISSUER, audience=AUDIENCE, keys=salted(generate))
-    with pytest.raises(SystemExit):
+    with pytest.raises(SaltFailed, match="SystemExit"):
         verify(Guard([provider], clock=lambda: NOW), mint(alg="HS256"))
+
+    assert 2 == blocking.run(call(waiting, 1))
+
+
+def test_nothing_that_runs_in_the_background_ends_its_thread(caplog: pytest.LogCaptureFixture) -> None:
+    async def leaves() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        blocking.run(call(leaves))
 
     assert "tried to end its thread" in caplog.text
     assert 2 == blocking.run(call(waiting, 1))

@@ -277,3 +277,10 @@ def test_several_issuers_need_to_be_told_where() -> None:
 def test_an_issuer_that_cannot_be_asked_is_refused_at_once(issuer: str) -> None:
     with pytest.raises(Misconfigured, match="cannot be asked for its keys"):
         discovered(issuer)
+
+
+def test_an_issuer_elsewhere_cannot_aim_us_at_what_listens_here() -> None:
+    bad = metadata(jwks_uri="http://127.0.0.1:6379/keys")
+    played = Found()(bad, bad, bad)
+
+    assert "its host is not in plain_http_hosts" in str(played.error)

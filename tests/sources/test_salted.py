@@ -207,3 +207,28 @@ def test_what_is_no_function_is_refused_at_once(generate: Any) -> None:
 def test_a_secret_has_at_least_one_byte(shortest: int) -> None:
     with pytest.raises(Misconfigured, match="at least 1"):
         salted(plain, shortest=shortest)
+
+
+class Odd(BaseException):
+    """What is no Exception."""
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), Odd("secret")], ids=lambda error: type(error).__name__
+)
+def test_not_even_an_exit_is_more_than_a_refusal(error: BaseException) -> None:
+    def generate(_claims: object) -> bytes:
+        raise error
+
+    with pytest.raises(SaltFailed, match=type(error).__name__) as caught:
+        verify(guard(generate), mint(alg="HS256"))
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_keyboard_still_interrupts() -> None:
+    def generate(_claims: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify(guard(generate), mint(alg="HS256"))
