@@ -64,6 +64,10 @@ class ReadOnly(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a JSON value
         return _frozen(self._values[name])
 
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - a JSON value
+        """Return the member *name*, or *default*: as Mapping does, without an exception where there is none."""
+        return _frozen(self._values[name]) if name in self._values else default
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -43,6 +43,8 @@ class Guard:
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
+    _let_in: list[Header | None] = field(init=False, repr=False, compare=False)
+    """The header of the token last let in: most tokens share it, and need no look at it."""
 
     def __post_init__(self) -> None:
         """Check that each token has one provider at most."""
@@ -62,6 +64,7 @@ class Guard:
             raise Misconfigured(f"realm: {error}") from None
         object.__setattr__(self, "providers", providers)
         object.__setattr__(self, "_by_issuer", by_issuer)
+        object.__setattr__(self, "_let_in", [None])
 
     def decide(self, request: Request) -> Flow[Decision]:
         """Return whether *request* may pass, and as whom.
@@ -108,10 +111,13 @@ class Guard:
     def _credentials(self, provider: Provider, token: UnverifiedToken, key: Key) -> Credentials:
         claims = verify(token, key)
         check(claims, provider.rules, self.clock())
+        self._let_in[0] = token.header
         return provider.read(claims, provider.name)
 
     def _look(self, header: Header) -> None:
         """Raise UnknownKey where the header alone says that no provider can take the token."""
+        if header is self._let_in[0]:
+            return  # what is no longer good about it, the rest of the way finds
         for provider in self.providers:
             if header.alg in provider.allowed and not provider.source_rules_out(header):
                 return

@@ -54,6 +54,9 @@ def keycloak(
 
 
 def _is_service_account(values: Mapping[str, Any]) -> bool:
+    name = values.get("preferred_username")
+    if not isinstance(name, str) or not name.startswith("service-account-"):
+        return False
     client = values.get("client_id", values.get("azp"))
-    # Keycloak writes user names in small letters, and lets nobody else be called like a client's account.
-    return isinstance(client, str) and values.get("preferred_username") == f"service-account-{client.lower()}"
+    # Keycloak writes user names in small letters; somebody else may be called like the account of another client.
+    return isinstance(client, str) and name == f"service-account-{client.lower()}"

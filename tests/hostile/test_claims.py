@@ -345,13 +345,17 @@ def test_scopes_are_no_roles() -> None:
     assert ({"admin"}, {"user"}) == (who.scopes, who.roles)
 
 
-@pytest.mark.parametrize(
-    "sub", [5, True, None, [], ["ada-lovelace"], {"a": 1}, "ada\r\nX-Admin: 1", "ada\0", "a\x85b", "\x7f"], ids=ascii
-)
+@pytest.mark.parametrize("sub", [5, True, None, [], ["ada-lovelace"], {"a": 1}], ids=ascii)
 @pytest.mark.parametrize("name", ["sub", "client_id", "azp"])
-def test_a_name_that_splits_a_header_names_nobody(name: str, sub: object) -> None:
-    """Measured in the field: every peer takes line breaks in sub, which then end up in a header of the upstream."""
+def test_what_is_no_text_names_nobody(name: str, sub: object) -> None:
     assert name == rejected(claims(**{name: sub}))
+
+
+@pytest.mark.parametrize("name", ["ada\r\nX-Admin: 1", "ada\0", "a\x85b", "\x7f"], ids=ascii)
+@pytest.mark.parametrize(("claim", "who"), [("sub", "user"), ("client_id", "client")])
+def test_a_name_that_splits_a_header_names_nobody(claim: str, who: str, name: str) -> None:
+    """Measured in the field: every peer takes line breaks in sub, which then end up in a header of the upstream."""
+    assert who == rejected(claims(**{claim: name}))
 
 
 def test_half_a_surrogate_is_no_text() -> None:

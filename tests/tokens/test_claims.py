@@ -29,8 +29,7 @@ from jwt_guard.tokens.claims import (
 from jwt_guard.tokens.compact import Header, media_type
 
 NOW = 1_000_000
-NAMES = ("sub", "azp", "client_id")
-TEXT_CLAIMS = (*NAMES, "jti", "sid", "acr")
+TEXT_CLAIMS = ("sub", "azp", "client_id", "jti", "sid", "acr")
 WORD_CLAIMS = ("scope", "scp")
 LAST = 253_402_300_799
 
@@ -55,12 +54,6 @@ def rejected(rule: Rule, statement: Claims, now: float = NOW) -> ClaimRejected:
 @pytest.mark.parametrize("name", TEXT_CLAIMS)
 @pytest.mark.parametrize("value", [None, 5, True, 1.5, [], ["a"], {}], ids=repr)
 def test_a_registered_text_is_a_text(name: str, value: object) -> None:
-    assert name == rejected(well_typed(), said({name: value})).claim
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", ["a\r\nb", "\0", "\x7f", "\x85", "a\tb"], ids=ascii)
-def test_the_name_of_somebody_breaks_no_header_and_no_log(name: str, value: str) -> None:
     assert name == rejected(well_typed(), said({name: value})).claim
 
 
