@@ -1,4 +1,4 @@
-"""A file, ``env:NAME``, ``-`` or the text itself → the text, so that no token has to stand on a command line."""
+"""A file, ``env:NAME``, ``-`` or the text itself → what is there, so that no token has to stand on a command line."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def read_token(source: str) -> str:
     """Return the token that *source* leads to, or *source* where that can only be a token itself."""
-    text = _read(source)
-    if text is None:
+    octets = _read(source)
+    if octets is None:
         if not _looks_like_a_token(source):
             raise Misconfigured("there is no such file (nor does the argument look like a token)")
         if sys.stderr.isatty():
             print("jwt-guard: note: a token on the command line stays in the shell's history", file=sys.stderr)
-        text = source
-    return text
+        return source
+    return octets.decode("utf-8", "replace")  # what is not UTF-8 is no token, and is refused as that
 
 
-def read_secret(source: str) -> str:
-    """Return the secret that *source* leads to."""
-    text = _read(source)
-    if text is None:
+def read_secret(source: str) -> bytes:
+    """Return the secret that *source* leads to, which need not be text."""
+    octets = _read(source)
+    if octets is None:
         raise Misconfigured(f"the secret is in {SOURCES}; there is no such file")
-    return text
+    return octets
 
 
-def _read(source: str) -> str | None:
+def _read(source: str) -> bytes | None:
     """Return what is at *source* without the line end that files have, or None where there is no such file."""
     if source == "-":
         octets = sys.stdin.buffer.read(_MOST_OCTETS + 1)
@@ -65,7 +65,7 @@ def _read(source: str) -> str | None:
         return None
     if len(octets) > _MOST_OCTETS:
         raise Misconfigured("that is more than 1 MiB")
-    return octets.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+    return octets.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _looks_like_a_token(text: str) -> bool:

@@ -57,14 +57,21 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    print(sign(_key(options), _claims(options), typ=options.typ or None))
+    key, claims = _key(options), _claims(options)
+    try:
+        token = sign(key, claims, typ=options.typ or None)
+    except UnicodeEncodeError:
+        raise Misconfigured("a token is UTF-8, and what it should say is not") from None
+    except (ValueError, RecursionError):
+        raise Misconfigured("a claim is a number that is too large, or nested too deeply") from None
+    print(token)
     return 0
 
 
 def _key(options: argparse.Namespace) -> SigningKey:
     if options.key is not None:
         return load_signing_key(Path(options.key), kid=options.kid, alg=options.alg)
-    return SigningKey(options.alg or "HS256", read_secret(options.secret).encode(), options.kid)
+    return SigningKey(options.alg or "HS256", read_secret(options.secret), options.kid)
 
 
 def _claims(options: argparse.Namespace) -> dict[str, Any]:
@@ -91,6 +98,8 @@ def _claim(text: str) -> tuple[str, Any]:
         return name, json.loads(value, parse_constant=_no_number)
     except ValueError:
         return name, value
+    except RecursionError:
+        raise Misconfigured("--claim: the value is nested too deeply") from None
 
 
 def _no_number(_name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from ..sources.address import why_not
 from ..sources.fixed import FixedKeys
 from ..tokens.algorithms import HMAC
 from .load import find, guard_from, read
-from .values import Table, WrongConfig
+from .values import Table, WrongConfig, is_in_clear
 
 __all__ = ["Finding", "Severity", "check"]
 
 Severity: TypeAlias = Literal["wrong", "risky"]
 _MUCH_LEEWAY = 60
+_PASSWORD = re.compile(r"//[^/:]*:([^/]+)@")  # in a URL
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -47,7 +49,8 @@ def check(path: str | Path | None = None) -> list[Finding]:
         return [Finding("wrong", error.place, error.reason)]
     except Misconfigured as error:
         return [Finding("wrong", "", str(error))]
-    return [*_of_file(root), *_of_providers(root, guard.providers), *_of_keys(root), *_of_routes(root, guard)]
+    of_values = [*_of_providers(root, guard.providers), *_of_keys(root)]
+    return [*of_values, *_of_file(root), *_of_routes(root, guard)]
 
 
 # --- providers ---------------------------------------------------------------------------------------
@@ -74,13 +77,15 @@ def _of_provider(table: Table, provider: Provider) -> Iterator[Finding]:
     if provider.leeway > _MUCH_LEEWAY:
         sentence = f"clocks that differ by more than {_MUCH_LEEWAY} seconds should be set, not forgiven"
         yield Finding("risky", f"{place}.leeway", sentence)
-    if table.has("secret") and table.is_in_clear("secret"):
+    if is_in_clear(table.values.get("secret")):
         yield Finding("risky", f"{place}.secret", "the secret is in the file: write ${NAME}, and keep it elsewhere")
-        if _others_may(table.file, _READ):
-            yield Finding("risky", "", "the file has a secret in it, and others may read it: chmod 600")
 
 
 def _of_file(root: Table) -> Iterator[Finding]:
+    providers = root.inner("providers")
+    secrets = [providers.inner(name).values.get("secret") for name in providers.values]
+    if any(map(is_in_clear, [*secrets, _password(root.table("keys"))])) and _others_may(root.file, _READ):
+        yield Finding("risky", "", "the file has a secret in it, and others may read it: chmod 600")
     if _others_may(root.file, _WRITE):
         yield Finding("risky", "", "others may write the file, and so decide who is let in: chmod go-w")
 
@@ -121,6 +126,15 @@ def _of_keys(root: Table) -> Iterator[Finding]:
     for host in (table and table.list_of_texts("plain_http_hosts")) or ():
         sentence = f"{shown(host)} may be asked without TLS: whoever is in between can give us keys"
         yield Finding("risky", "keys.plain_http_hosts", sentence)
+    if is_in_clear(_password(table)):
+        yield Finding("risky", "keys.proxy", "its password is in the file: write ${NAME}, and keep it elsewhere")
+
+
+def _password(keys: Table | None) -> str | None:
+    """Return the password of the proxy as it is written, if there is one."""
+    written = keys.values.get("proxy") if keys else None
+    found = _PASSWORD.search(written) if isinstance(written, str) else None
+    return found and found[1]
 
 
 # --- routes ------------------------------------------------------------------------------------------
@@ -135,6 +149,8 @@ def _of_routes(root: Table, guard: Guard) -> Iterator[Finding]:
                 f"{shown(route.path)} is never reached: {shown(earlier.path)} comes first and takes all of its paths"
             )
             yield Finding("wrong", "routes", sentence)
+        else:
+            yield from _of_encoded(route, routes[:number])
         yield from _of_methods(route)
     for table in root.tables("routes") or ():
         if table.text("path") == "/**" and table.text("allow") == "anyone":
@@ -142,16 +158,54 @@ def _of_routes(root: Table, guard: Guard) -> Iterator[Finding]:
 
 
 def _covers(earlier: Route, later: Route) -> bool:
-    """Say whether *earlier* matches every path that *later* matches."""
-    if later.opaque and not earlier.opaque:
-        return False
+    """Say whether *later* is never reached: *earlier* takes every path of it, or has it refused."""
     ours, theirs = earlier.pieces, later.pieces
+    if not earlier.opaque and _may_be_encoded(later) and (not earlier.deep or None in theirs[: len(ours)]):
+        return False
     if earlier.deep:
         if len(ours) > len(theirs):
             return False
     elif later.deep or len(ours) != len(theirs):
         return False
     return all(our is None or our == their for our, their in zip(ours, theirs, strict=False))
+
+
+def _may_be_encoded(route: Route) -> bool:
+    """Say whether ``%2F`` or ``;`` may stand in a path of *route*: in what is written out they cannot."""
+    return route.opaque and (route.deep or None in route.pieces)
+
+
+def _of_encoded(route: Route, before: Sequence[Route]) -> Iterator[Finding]:
+    earlier = next((other for other in before if not other.opaque and _may_be_read_as(route, other)), None)
+    if earlier is not None:
+        sentence = (
+            f"{shown(route.path)} comes after {shown(earlier.path)}: a path with %2F or ; in it is refused "
+            "if it could be of that one once decoded"
+        )
+        yield Finding("risky", "routes", sentence)
+
+
+def _may_be_read_as(route: Route, earlier: Route) -> bool:
+    """Say whether a path of *route* with ``%2F`` or ``;`` in it can be one of *earlier* to who decodes it first.
+
+    What stands for any one segment of *route* may then be any number of segments, or none.
+    """
+    if not _may_be_encoded(route):
+        return False
+    end = len(earlier.pieces)
+    reached = {0}  # how many pieces of the earlier route may be behind us
+    for piece in (*route.pieces, *([None] if route.deep else [])):
+        if piece is None:
+            reached = set(range(min(reached), end + 1))
+        else:
+            reached = {
+                min(place + 1, end)
+                for place in reached
+                if (earlier.deep if place == end else earlier.pieces[place] in (None, piece))
+            }
+        if not reached:
+            return False
+    return end in reached
 
 
 def _of_methods(route: Route) -> Iterator[Finding]:

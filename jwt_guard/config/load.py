@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..access.challenge import quoted
 from ..access.guard import Guard
 from ..errors import Misconfigured
 from ..flow import Trust
@@ -20,6 +21,8 @@ from .routes import read_routes
 from .values import Table, WrongConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..access.provider import Provider
 
 __all__ = ["find", "guard_from", "load", "read"]
@@ -29,6 +32,7 @@ _USUAL = "guard.toml"
 _KNOWN = ("realm", "providers", "routes", "keys", "limits")
 _LATER = ("gateway", "store", "fhir", "openapi", "shadow", "audit")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
+_DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far
 _DURATIONS = ("timeout", "fresh_for", "usable_for", "cooldown")
 
 
@@ -53,27 +57,57 @@ def find(path: str | Path | None = None) -> Path:
 
 def read(file: Path) -> Table:
     """Return what *file* says, as it is written."""
+    deep = WrongConfig(str(file), "", f"the file is nested more than {_DEPTH} deep")
     try:
-        with file.open("rb") as stream:
-            return Table(file, tomllib.load(stream))
+        text = file.read_bytes().decode("utf-8")
     except OSError as error:
         raise WrongConfig(str(file), "", f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise WrongConfig(str(file), "", "the file is not UTF-8") from None
+    try:
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise WrongConfig(str(file), "", f"the file is no TOML: {error}") from None
+    except RecursionError:
+        raise deep from None
+    except ValueError:  # which int() raises
+        raise WrongConfig(str(file), "", "the file has a number in it that is too long") from None
+    if _is_deep(values):
+        raise deep
+    return Table(file, values)
+
+
+def _is_deep(values: dict[str, object]) -> bool:
+    level: list[object] = [values]
+    for _ in range(_DEPTH):
+        level = [inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _within(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def guard_from(root: Table) -> Guard:
     """Return the guard that the file, once read, describes."""
     root.only(_KNOWN, _LATER)
-    realm, settings, limits = root.text("realm"), _key_settings(root), _limits(root)
+    realm, settings, limits = _realm(root), _key_settings(root), _limits(root)
     providers, policy = _providers(root, settings), read_routes(root)
     try:
-        return Guard(providers, policy, "api" if realm is None else realm, limits)
+        return Guard(providers, policy, realm, limits)
     except Misconfigured as error:
-        place, _, reason = str(error).rpartition(": ")
-        raise root.wrong(place or "providers", reason) from None
+        raise root.wrong("providers", str(error)) from None  # each of them is good: two do not go together
+
+
+def _realm(root: Table) -> str:
+    realm = root.text("realm")
+    if realm is None:
+        return "api"
+    try:
+        quoted(realm)
+    except ValueError as error:
+        raise root.wrong("realm", str(error)) from None
+    return realm
 
 
 def _providers(root: Table, settings: KeySettings) -> list[Provider]:
@@ -121,7 +155,7 @@ def _proxy(table: Table) -> str | None:
         return None
     try:
         parts = urlsplit(proxy)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and proxy.isprintable()
     except ValueError:
         usable = False
     if not usable:

@@ -51,7 +51,7 @@ _CLAIMS = ("user", "client", "scopes", "roles")
 def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
     """Return the provider that *table* describes; raises WrongConfig."""
     own = frozenset(argument for _, arguments in _PROFILES.values() for argument in arguments)
-    table.only({*_COMMON, "shortest_secret", *own}, _LATER)
+    table.only({*_COMMON, "shortest_secret", "salt_blocking", *own}, _LATER)
     profile = table.text("profile")
     make, arguments = _profile(table, profile)
     for argument in sorted(own - arguments):
@@ -66,7 +66,7 @@ def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
     given: dict[str, Any] = {
         "algorithms": table.texts("algorithms"),
         "leeway": table.seconds("leeway"),
-        "typ": table.texts("typ"),
+        "typ": _types(table),
         "max_age": table.seconds("max_age"),
         "required": table.list_of_texts("required"),
         **{argument: table.text(argument) for argument in arguments},
@@ -89,6 +89,15 @@ def _profile(table: Table, profile: str | None) -> tuple[Callable[..., Provider]
         raise table.wrong("profile", f"{profile} is not supported by this version")
     known = ", ".join(sorted(filter(None, _PROFILES)))
     raise table.wrong("profile", f"there is no such profile; known here: {known}")
+
+
+def _types(table: Table) -> tuple[str | None, ...] | None:
+    """Return the types, None for an empty one: as it is written, since a variable that is empty may be a mistake."""
+    texts, written = table.texts("typ"), table.values.get("typ")
+    if texts is None:
+        return None
+    items = written if isinstance(written, list) else [written]
+    return tuple(None if item == "" else text for item, text in zip(items, texts, strict=True))
 
 
 def _with_claims(provider: Provider, table: Table | None) -> Provider:
@@ -114,12 +123,15 @@ def _keys(table: Table, issuers: frozenset[str], settings: KeySettings) -> KeySo
     shortest = table.whole("shortest_secret")
     if shortest is not None and kind not in ("secret", "salt"):
         raise table.wrong("shortest_secret", "that is for secret and salt")
+    blocking = table.flag("salt_blocking")
+    if blocking is not None and kind != "salt":
+        raise table.wrong("salt_blocking", "that is for salt")
     try:
         match kind:
             case "secret":
-                return shared_secret(table.text(kind) or "", shortest=shortest)
+                return shared_secret(_octets(table.text(kind) or ""), shortest=shortest)
             case "salt":
-                return salted(_function(table, kind), shortest=shortest)
+                return salted(_function(table, kind), shortest=shortest, blocking=bool(blocking))
             case "jwks_file" | "pem_file":
                 return fixed(table.path(kind))
             case "jwks_url":
@@ -131,7 +143,13 @@ def _keys(table: Table, issuers: frozenset[str], settings: KeySettings) -> KeySo
     except WrongConfig:
         raise
     except Misconfigured as error:
-        raise table.wrong(kind or "issuer", str(error).partition(": ")[2]) from None
+        what, _, reason = str(error).partition(": ")
+        raise table.wrong(kind or "issuer", reason or what) from None
+
+
+def _octets(secret: str) -> bytes:
+    """Return the octets of a secret: where the environment holds what is not UTF-8, those that it holds."""
+    return secret.encode("utf-8", "surrogateescape") if secret.strip() else b""
 
 
 def _url(table: Table, key: str, settings: KeySettings) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -15,8 +16,9 @@ from pathlib import Path
 
 from ..errors import Misconfigured, shown
 
-__all__ = ["Table", "WrongConfig", "expanded"]
+__all__ = ["Table", "WrongConfig", "expanded", "is_in_clear"]
 
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,120}")  # a key that TOML wants no quotes for
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
@@ -35,7 +37,7 @@ class WrongConfig(Misconfigured):
         super().__init__(f"{file}: {place}: {reason}" if place else f"{file}: {reason}")
         self.file = file
         self.place = place
-        """Dotted; empty for the file itself.  Tables of a list are counted from 1."""
+        """Dotted, with strange keys quoted and escaped; empty for the file itself.  Tables of a list count from 1."""
         self.reason = reason
 
 
@@ -103,8 +105,21 @@ class Table:
         if key not in self.values:
             return None
         value = self.values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._expected(key, "a number of seconds", value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.wrong(key, f"a number of seconds is expected, not {value}")
+        if value > sys.float_info.max:
+            raise self.wrong(key, "the number is too large")
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        """Return the truth value at *key*."""
+        if key not in self.values:
+            return None
+        value = self.values[key]
+        if not isinstance(value, bool):
+            raise self._expected(key, "true or false", value)
         return value
 
     def whole(self, key: str) -> int | None:
@@ -143,15 +158,12 @@ class Table:
         text = self.text(key)
         if not text:
             raise self.wrong(key, "the name of a file is expected, not an empty text")
+        if "\0" in text:
+            raise self.wrong(key, "the name of a file is expected, and none has a NUL in it")
         return self.file.parent / text
 
-    def is_in_clear(self, key: str) -> bool:
-        """Say whether *key* is a text that takes nothing from the environment."""
-        value = self.values.get(key)
-        return isinstance(value, str) and not any(match[2] for match in _REFERENCE.finditer(value))
-
     def _at(self, key: str) -> str:
-        return ".".join(filter(None, (self.place, key)))
+        return ".".join(filter(None, (self.place, key if not key or _BARE.fullmatch(key) else shown(key))))
 
     def _list(self, key: str, expected: str) -> list[object]:
         value = self.values[key]
@@ -193,6 +205,11 @@ def expanded(text: str) -> str:
         return value
 
     return _REFERENCE.sub(replacement, text)
+
+
+def is_in_clear(text: object) -> bool:
+    """Say whether *text* is a text that, as written, takes nothing from the environment."""
+    return isinstance(text, str) and not any(match[2] for match in _REFERENCE.finditer(text))
 
 
 def _heading(key: str, table: Table) -> str:

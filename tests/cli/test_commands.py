@@ -1,5 +1,6 @@
 """``jwt-guard`` as people and scripts call it: what it prints, where, and with which status."""
 
+import hmac
 import io
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from jwt_guard.cli import main
-from tests.support.keys import private_key, public_jwk
+from tests.support.keys import encode, private_key, public_jwk
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -204,6 +205,17 @@ def test_check_tells_what_is_risky_from_what_is_wrong(run: Run, folder: Path) ->
     assert not json.loads(out)["ok"]
 
 
+def test_check_says_in_one_line_what_no_file_can_say(run: Run, folder: Path) -> None:
+    for line in ('jwks_file = "a\\u0000b"', f"x = {'[' * 3_000}{']' * 3_000}", '"\\u001b[2Jx" = 1'):
+        (folder / "guard.toml").write_text(CONFIG.replace('jwks_file = "keys.json"', line))
+
+        status, out, err = run("check")
+
+        assert (1, "") == (status, err), line
+        assert out.startswith("wrong  guard.toml: ")
+        assert out.removesuffix("\n").isprintable()
+
+
 # --- verify ------------------------------------------------------------------------------------------
 
 
@@ -390,6 +402,51 @@ def test_mint_signs_with_a_secret_that_is_not_on_the_line(run: Run, monkeypatch:
 
     assert {"alg": "HS256"} == header
     assert {"iat", "exp", "jti"} == set(claims)
+
+
+def test_mint_signs_with_the_octets_of_a_secret_also_where_they_are_no_text(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    octets = bytes(range(128, 160)) + b"\n"
+    (folder / "secret").write_bytes(octets + b"\r\n")
+    monkeypatch.setenv("JWT_SECRET", os.fsdecode(octets + b"\n"))
+
+    for source in ("secret", "env:JWT_SECRET"):
+        signed, _, signature = run("mint", "--secret", source)[1].strip().rpartition(".")
+
+        assert encode(hmac.digest(octets, signed.encode(), "sha256")) == signature
+
+
+NOT_UTF_8 = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--claim", "x=1e999"),
+        ("--claim", "x=[-1e999]"),
+        ("--claim", 'x="\\ud800"'),
+        ("--claim", f"{NOT_UTF_8}=1"),
+        ("--claim", f"x={NOT_UTF_8}"),
+        ("--claim", "x=" + "[" * 100_000),
+        ("--subject", NOT_UTF_8),
+        ("--audience", NOT_UTF_8),
+        ("--scope", NOT_UTF_8),
+        ("--typ", NOT_UTF_8),
+        ("--kid", NOT_UTF_8),
+        ("--alg", NOT_UTF_8),
+        ("--lifetime", "9" * 4_300),
+        ("--lifetime", "9" * 5_000),
+    ],
+)
+def test_what_no_token_can_say_is_refused_in_one_sentence(run: Run, arguments: tuple[str, str]) -> None:
+    status, out, err = run("mint", "--key", "key.pem", *arguments)
+
+    assert status in (1, 2)
+    assert "" == out
+    assert err.startswith("jwt-guard")
+    assert 1 == err.count("\n")
+    assert 200 > len(err)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jwt_guard import anyone, authenticated, by_route
+from jwt_guard.access.policy import is_open
 from jwt_guard.config.check import Finding, check
+from jwt_guard.messages import PlainRequest
 from tests.support.keys import encode, pem, public_jwk, secret
 
 Write = Callable[..., Path]
@@ -72,6 +76,7 @@ def test_a_variable_that_names_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch)
         ({"jwks_file": '"private.json"'}, "", "providers.shop.jwks_file"),
         ({"jwks_file": None, "secret": '"an octet or thirty-two of them, at least"'}, "", "providers.shop.secret"),
         ({}, "[keys]\nplain_http_hosts = ['keys.test']", "keys.plain_http_hosts"),
+        ({}, "[keys]\nproxy = 'http://me:hidden@proxy.test:3128'", "keys.proxy"),
         ({}, "[[routes]]\npath = '/**'\nallow = 'anyone'", "routes[1].allow"),
     ],
 )
@@ -104,6 +109,26 @@ def test_a_secret_from_the_environment_is_no_risk(write: Write, monkeypatch: pyt
     assert [("risky", "providers.shop.secret")] == found(
         write(jwks_file=None, secret='"an octet or thirty-two, $${JWT_SECRET}"')
     )
+
+
+def test_the_password_of_a_proxy_belongs_into_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_PASSWORD", "hidden")
+    monkeypatch.setenv("PROXY", "http://me:hidden@proxy.test:3128")
+    monkeypatch.setenv("PROXY_HOST", "proxy.test")
+
+    for proxy in (
+        "${PROXY}",
+        "http://me:${PROXY_PASSWORD}@proxy.test",
+        "http://proxy.test:3128",
+        "http://me@proxy.test",
+    ):
+        assert [] == check(write(f"[keys]\nproxy = '{proxy}'")), proxy
+    file = write("[keys]\nproxy = 'http://me:hid@den@${PROXY_HOST}'")
+    (finding,) = check(file)
+    assert ("risky", "keys.proxy") == (finding.severity, finding.place)
+    assert "hid" not in finding.sentence
+    file.chmod(0o640)
+    assert [("risky", "keys.proxy"), ("risky", "")] == found(file)
 
 
 def test_files_with_secrets_that_others_may_read_are_risky(write: Write, tmp_path: Path) -> None:
@@ -147,6 +172,9 @@ def routes(*paths: str) -> str:
         ("/a/**", "/a/b/**"),
         ("/x", "/**", "/y"),
         ("/a/{x} opaque", "/a/b"),
+        ("/a/{x}", "/a/b opaque"),
+        ("/**", "/a/{x} opaque"),
+        ("/a/**", "/a/b/** opaque"),
         ("/a", "/a"),
         ("/a GET", "/a GET"),
         ("/a GET", "/a HEAD"),
@@ -169,7 +197,9 @@ def test_a_route_that_is_never_reached_is_wrong(write: Write, paths: tuple[str, 
         ("/a/b/**", "/a/**"),
         ("/a/{x}/**", "/a"),
         ("/a", "/b"),
-        ("/a/{x}", "/a/b opaque"),
+        ("/a/{x} opaque", "/a/{x}/b"),
+        ("/a/b", "/c/{x} opaque"),
+        ("/a/{x} opaque", "/b/{x} opaque"),
         ("/a GET", "/a POST"),
         ("/a HEAD", "/a GET"),
         ("/a GET", "/a"),
@@ -177,3 +207,45 @@ def test_a_route_that_is_never_reached_is_wrong(write: Write, paths: tuple[str, 
 )
 def test_routes_that_all_have_something_to_say_are_fine(write: Write, paths: tuple[str, ...]) -> None:
     assert [] == found(write(routes(*paths)))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "opaque"),
+    [
+        ("/files/{a}/{b}", "/files/{name}"),
+        ("/files/{id}", "/files/{name}"),
+        ("/files/list", "/files/{name}"),
+        ("/files", "/files/{name}"),
+        ("/files/**", "/{any}/x"),
+        ("/files/{a}/b", "/files/**"),
+    ],
+)
+def test_a_route_for_encoded_paths_after_one_that_they_could_be_of_decoded_is_risky(
+    write: Write, earlier: str, opaque: str
+) -> None:
+    (finding,) = check(write(routes(earlier, f"{opaque} opaque")))
+
+    assert ("risky", "routes") == (finding.severity, finding.place)
+    assert f"'{opaque}' comes after '{earlier}'" in finding.sentence
+    assert [] == [each for each in check(write(routes(f"{opaque} opaque", earlier))) if each.severity == "risky"]
+
+
+def test_check_warns_of_the_encoded_paths_that_a_guard_refuses_and_of_no_others(write: Write) -> None:
+    """Each pair of these routes, each of these paths: the guard is the judge."""
+    shapes = ["/a", "/{x}", "/a/b", "/a/{x}", "/{x}/b", "/{x}/{y}", "/a/**", "/**", "/a/{x}/**", "/a/b/{x}"]
+    pieces = ["a", "b", "%2F", ";", "a;", "b;", "a%2Fb", "a%2Fb%2Fc", "c;", "c%2Fb", "b%2Fc"]
+    paths = [f"/{'/'.join(each)}" for length in (1, 2, 3) for each in product(pieces, repeat=length)]
+    asked = [PlainRequest("GET", path) for path in paths if "%" in path or ";" in path]
+    for earlier, later in permutations(shapes, 2):
+        alone = by_route([(None, later, anyone())], encoded=[later])
+        both = by_route([(None, earlier, authenticated()), (None, later, anyone())], encoded=[later])
+        mine = [request for request in asked if is_open(alone, request)]
+        lost = [request for request in mine if not is_open(both, request)]
+        plain = routes(earlier, f"{later} opaque")
+
+        findings = found(write(plain))
+
+        if ("wrong", "routes") in findings:
+            assert lost == mine, (earlier, later)
+        else:
+            assert bool(lost) == (("risky", "routes") in findings), (earlier, later, lost[:3])

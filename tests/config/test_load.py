@@ -1,9 +1,12 @@
 """guard.toml → a Guard that does what the file says, or one sentence that says where the file is wrong."""
 
+import asyncio
 import json
+import math
 import os
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ import jwt_guard
 from jwt_guard import Allow, Deny, Guard, InsufficientScope, Misconfigured
 from jwt_guard.config.values import WrongConfig
 from jwt_guard.errors import AmbiguousPath, ClaimRejected, GuardError, MethodNotAllowed, MissingToken
+from jwt_guard.issuing.issuer import sign
+from jwt_guard.issuing.signing import SigningKey
 from jwt_guard.messages import PlainRequest
-from jwt_guard.runners import blocking
+from jwt_guard.runners import awaiting, blocking
 from jwt_guard.sources.discovery import Discovery
 from jwt_guard.sources.fixed import FixedKeys
 from jwt_guard.sources.jwks import RemoteKeys
@@ -108,6 +113,36 @@ def test_a_file_that_is_none_is_refused_in_one_sentence(tmp_path: Path, content:
 
     assert (str(file), "", reason) == (caught.value.file, caught.value.place, caught.value.reason)
     assert f"{file}: {reason}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"x = {'[' * 3_000}{']' * 3_000}",
+        f"x = {'{a = ' * 1_000}1{'}' * 1_000}",
+        f"x.{'.'.join('a' * 3_000)} = 1",
+        f"[[routes]]\npath = '/x'\nclaims.{'.'.join('a' * 100)} = 'x'",
+        f"[[routes]]\npath = '/x'\n{'any_of = [{' * 50}roles = 'a'{'}]' * 50}",
+    ],
+)
+def test_a_file_that_is_nested_deeper_than_anybody_means_is_refused(write: Write, line: str) -> None:
+    wrong = refused(write(f"{SHOP}\n{line}"))
+
+    assert ("", "the file is nested more than 64 deep") == (wrong.place, wrong.reason)
+
+
+def test_conditions_may_be_nested_deeper_than_anybody_needs(write: Write) -> None:
+    nested = f"{'any_of = [{' * 30}roles = 'ops'{'}]' * 30}"
+    guard = jwt_guard.load(write(f"{SHOP}\n[[routes]]\npath = '/x'\n{nested}"))
+
+    assert WHO == asked(guard, "/x", token=mint(claims(roles=["ops"])))
+    assert isinstance(asked(guard, "/x", token=mint(claims(roles=["dev"]))), InsufficientScope)
+
+
+def test_a_number_that_is_too_long_is_refused_in_one_sentence(write: Write) -> None:
+    wrong = refused(write(f"{SHOP}\nleeway = {'9' * 5_000}"))
+
+    assert ("", "the file has a number in it that is too long") == (wrong.place, wrong.reason)
 
 
 # --- what it can say ---------------------------------------------------------------------------------
@@ -236,6 +271,58 @@ def test_a_secret_comes_from_the_environment(write: Write, monkeypatch: pytest.M
     assert frozenset({"HS256", "HS384", "HS512"}) == provider.allowed
 
 
+def test_a_secret_that_is_not_utf_8_is_the_octets_that_the_environment_has(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    octets = b"\xff\xfe" + secret()
+    monkeypatch.setenv("JWT_SECRET", octets.decode("utf-8", "surrogateescape"))
+    key = SigningKey("HS256", octets)
+    guard = jwt_guard.load(write(SHOP.replace('jwks_file = "keys.json"', 'secret = "${JWT_SECRET}"')))
+
+    assert WHO == asked(guard, "/", token=sign(key, claims()))
+
+
+def test_an_empty_typ_stands_for_a_token_without(write: Write) -> None:
+    guard = standing(jwt_guard.load(write(SHOP + 'typ = ["JWT", ""]')))
+
+    without, jwt, other = (verdict(guard, mint(header=of)) for of in ({}, {"typ": "JWT"}, {"typ": "at+jwt"}))
+
+    assert ("JWT", None) == guard.providers[0].typ
+    assert WHO == getattr(without, "user", None)
+    assert WHO == getattr(jwt, "user", None)
+    assert isinstance(other, ClaimRejected)
+    assert (None,) == jwt_guard.load(write(SHOP + 'typ = ""')).providers[0].typ
+
+
+def test_a_typ_that_is_empty_by_its_variable_stands_for_nothing(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPTY", "")
+
+    wrong = refused(write(SHOP + 'typ = ["JWT", "${EMPTY}"]'))
+
+    assert ("providers.shop", "typ is a text that is not empty, or a list of such") == (wrong.place, wrong.reason)
+
+
+@pytest.mark.parametrize(("line", "in_thread"), [("", False), ("salt_blocking = false", False),
+                                                ("salt_blocking = true", True)])  # fmt: skip
+def test_a_salt_function_that_waits_is_given_a_thread_where_the_file_says_so(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, in_thread: bool
+) -> None:
+    module = f"salts_that_wait_{len(line)}"
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / f"{module}.py").write_text(
+        "import threading\n\nseen = []\n\n\ndef generate(claims):\n"
+        f"    seen.append(threading.get_ident())\n    return {secret()!r}\n"
+    )
+    file = write(SHOP.replace('jwks_file = "keys.json"', f'salt = "{module}:generate"\n{line}'))
+    guard = standing(jwt_guard.load(file))
+    request = PlainRequest("GET", "/", headers=(("authorization", f"Bearer {mint(alg='HS256')}"),))
+
+    decision = asyncio.run(awaiting.run(guard.decide(request)))
+
+    assert isinstance(decision, Allow)
+    assert [in_thread] == [ident != threading.get_ident() for ident in sys.modules[module].seen]
+
+
 def test_a_salt_function_beside_the_configuration_is_found(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,7 +447,9 @@ def refused(file: Path) -> WrongConfig:
         ("keys = 7", "keys", "a table is expected, not a whole number"),
         ("[keys]\ntimeout = '5'", "keys.timeout", "a number of seconds is expected, not a text"),
         ("[keys]\ntimeout = -1", "keys.timeout", "a number of seconds, 0 or more, is expected"),
-        ("[keys]\ntimeout = nan", "keys.timeout", "a number of seconds is expected, not a number"),
+        ("[keys]\ntimeout = nan", "keys.timeout", "a number of seconds is expected, not nan"),
+        ("[keys]\ntimeout = -inf", "keys.timeout", "a number of seconds is expected, not -inf"),
+        (f"[keys]\ntimeout = {'9' * 400}", "keys.timeout", "the number is too large"),
         ("[keys]\ncooldown = true", "keys.cooldown", "a number of seconds is expected, not true or false"),
         ("[keys]\ntimeuot = 5", "keys.timeuot", "there is no such key; did you mean timeout?"),
         ("[keys]\nplain_http_hosts = 'a'", "keys.plain_http_hosts", "a list of texts is expected, not a text"),
@@ -372,6 +461,8 @@ def refused(file: Path) -> WrongConfig:
         ),
         ("[keys]\nca_file = 'no.pem'", "keys.ca_file", "the file cannot be read: No such file or directory"),
         ("[keys]\nca_file = 'keys.json'", "keys.ca_file", "the file holds no certificates in PEM"),
+        ('[keys]\nca_file = "a\\u0000b"', "keys.ca_file", "the name of a file is expected, and none has a NUL in it"),
+        ('[keys]\nproxy = "http://proxy\\u0000"', "keys.proxy", "http://HOST:PORT is expected"),
         ("[keys]\nproxy = 'proxy:3128'", "keys.proxy", "http://HOST:PORT is expected"),
         ("[keys]\nproxy = 'http://[x'", "keys.proxy", "http://HOST:PORT is expected"),
         ("[limits]\ntoken = 1.5", "limits.token", "a whole number is expected, not a number"),
@@ -429,7 +520,11 @@ ELSEWHERE = "say where they are (discovery_url, jwks_url, jwks_file, pem_file, s
         ({"leeway": "30"}, "leeway", "a number of seconds is expected, not a text"),
         ({"leeway": [30]}, "leeway", "a number of seconds is expected, not a list"),
         ({"max_age": 0}, "", "max_age is a number of seconds above 0"),
+        ({"max_age": math.inf}, "max_age", "a number of seconds is expected, not inf"),
+        ({"max_age": 10**400}, "max_age", "the number is too large"),
         ({"required": "sub"}, "required", "a list of texts is expected, not a text"),
+        ({"typ": []}, "typ", "a text or a list of texts is expected, not an empty list"),
+        ({"typ": ["JWT", " "]}, "", "typ is a text that is not empty, or a list of such"),
         ({"typ": True}, "typ", "a text or a list of texts is expected, not true or false"),
         ({"remember": True}, "", "'remember' is not supported by this version"),
         ({"introspection_url": "x"}, "", "'introspection_url' is not supported by this version"),
@@ -448,6 +543,8 @@ ELSEWHERE = "say where they are (discovery_url, jwks_url, jwks_file, pem_file, s
          "a whole number above 0 is expected"),
         ({"jwks_file": "no.json"}, "jwks_file", "cannot be read (FileNotFoundError)"),
         ({"jwks_file": ""}, "jwks_file", "the name of a file is expected, not an empty text"),
+        ({"jwks_file": "a\0b"}, "jwks_file", "the name of a file is expected, and none has a NUL in it"),
+        ({"jwks_file": None, "pem_file": "a\0b"}, "pem_file", "none has a NUL in it"),
         ({"jwks_file": "guard.toml"}, "jwks_file", "a PEM file here holds one public key or one certificate"),
         ({"jwks_file": None, "jwks_url": "http://a.test"}, "jwks_url",
          "the URL cannot be asked: it is not https, and its host is not in plain_http_hosts"),
@@ -459,6 +556,10 @@ ELSEWHERE = "say where they are (discovery_url, jwks_url, jwks_file, pem_file, s
          f"the issuer cannot be asked for its keys: it names no host; {ELSEWHERE}"),
         ({"jwks_file": None, "issuer": ["https://a.test", "https://b.test"]}, "issuer",
          f"several issuers cannot be asked for their keys; {ELSEWHERE}"),
+        ({"salt_blocking": True}, "salt_blocking", "that is for salt"),
+        ({"jwks_file": None, "secret": "x", "salt_blocking": False}, "salt_blocking", "that is for salt"),
+        ({"jwks_file": None, "salt": "json:dumps", "salt_blocking": 1}, "salt_blocking",
+         "true or false is expected, not a whole number"),
         ({"jwks_file": None, "salt": "no_colon"}, "salt", "module:function is expected"),
         ({"jwks_file": None, "salt": "json:"}, "salt", "module:function is expected"),
         ({"jwks_file": None, "salt": "os.path;x:y"}, "salt", "module:function is expected"),
@@ -497,7 +598,7 @@ def test_what_is_wrong_with_a_provider_is_said_with_its_place(
 def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
-    return json.dumps(value)
+    return "inf" if value == math.inf else json.dumps(value)
 
 
 def test_a_provider_that_is_no_table_or_has_a_strange_name_is_refused(write: Write) -> None:
@@ -505,8 +606,25 @@ def test_a_provider_that_is_no_table_or_has_a_strange_name_is_refused(write: Wri
     strange = refused(write(SHOP.replace("providers.shop", 'providers."a b"')))
 
     assert ("providers.shop", "a table is expected, not a whole number") == (wrong.place, wrong.reason)
-    assert "providers.a b" == strange.place
+    assert "providers.'a b'" == strange.place
     assert "a name is letters, digits, dots, dashes and underscores" in strange.reason
+
+
+def test_no_sentence_sends_what_a_key_holds_to_the_terminal(write: Write) -> None:
+    for text in (
+        '"\\u001b[2Jx" = 1',
+        '["\\u001b[2Jx"]',
+        '[providers."\\u001b[2Jx"]',
+        '[providers.shop]\n"\\u001b[2Jx" = 1',
+        '[providers.shop]\nissuer = "a"\naudience = "b"\n[providers.shop.claims]\n"\\u202ex" = 1',
+        f'[[routes]]\npath = "/x"\nclaims."\\u001b[2Jx" = {{}}\n{SHOP}',
+        f'[[routes]]\npath = "/x"\nclaims.a."\\u009bx" = {{}}\n{SHOP}',
+        '"\\u001b[2Jx" = 1\n"\\u001b[2Jx" = 1',
+    ):
+        sentence = str(refused(write(text)))
+
+        assert sentence.isprintable(), text
+        assert sentence.isascii(), text
 
 
 def test_no_sentence_repeats_a_value_that_may_be_secret(write: Write, tmp_path: Path) -> None:
@@ -650,7 +768,7 @@ CONDITIONS = "scopes, roles, claims, any_of, all_of, none_of"
         ('path = "/x"\nclaims = { a = {} }', "claims.a", "a claim is expected"),
         ('path = "/x"\nclaims = { a = 2020-01-01 }', "claims.a",
          "a text or a list of texts is expected, not a date or time"),
-        ('path = "/x"\nclaims = { "a b" = "x" }', "claims.a b",
+        ('path = "/x"\nclaims = { "a b" = "x" }', "claims.'a b'",
          "claim() takes each name by itself"),
         ('path = "/x"\nany_of = []', "any_of", "a list of tables is expected, not an empty one"),
         ('path = "/x"\nany_of = ["a"]', "any_of", "a list of tables is expected, not a text"),
