@@ -32,7 +32,7 @@ class Row:
         return {True: "yes", False: "NO", None: ""}[self.reached]
 
 
-def cold(rounds: int) -> list[Row]:
+def cold(rounds: int, *, draw: bool) -> list[Row]:
     """Measure the verification of tokens that were never seen before."""
     rows, groups = [], {}
     for algorithm in verification.ALGORITHMS:
@@ -52,14 +52,15 @@ def cold(rounds: int) -> list[Row]:
         if algorithm == "RS256":
             faster = figures["PyJWT"].ratio / figures["jwt_guard"].ratio
             rows.append(Row("RS256: faster than PyJWT", f"{faster:.2f} ×", "≥ 2.7 ×", faster >= verification.FASTER))
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    FIGURES.joinpath("verification.svg").write_text(
-        chart("One verification of a token never seen before, CPU time", groups, "µs"), encoding="utf-8"
-    )
+    if draw:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        FIGURES.joinpath("verification.svg").write_text(
+            chart("One verification of a token never seen before, CPU time", groups, "µs"), encoding="utf-8"
+        )
     return rows
 
 
-def bad_tokens(rounds: int) -> list[Row]:
+def bad_tokens(rounds: int, *, draw: bool) -> list[Row]:  # noqa: ARG001 - each suite is called alike
     """Measure what refusing costs."""
     rows = []
     for kind, figures in refusals.refused(rounds).items():
@@ -81,7 +82,7 @@ def bad_tokens(rounds: int) -> list[Row]:
     return rows
 
 
-def start(rounds: int) -> list[Row]:
+def start(rounds: int, *, draw: bool) -> list[Row]:  # noqa: ARG001 - each suite is called alike
     """Measure what importing adds to a bare interpreter."""
     rows = []
     for name, milliseconds in imports.added(max(5, rounds // 3)).items():
@@ -97,20 +98,25 @@ def start(rounds: int) -> list[Row]:
     return rows
 
 
-SUITES: dict[str, Callable[[int], list[Row]]] = {"cold": cold, "refusals": bad_tokens, "imports": start}
+SUITES: dict[str, Callable[..., list[Row]]] = {"cold": cold, "refusals": bad_tokens, "imports": start}
 
 
 def main() -> int:
     """Run what is asked for; exit 1 where a goal is missed and ``--gate`` says that this matters."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", nargs="*", choices=[[], *SUITES], help="all of them where none is named")
+    parser.add_argument(
+        "suite",
+        nargs="*",
+        choices=[[], *SUITES],
+        help="all of them where none is named: then the documentation's table and picture are made anew",
+    )
     parser.add_argument("--rounds", type=int, default=25, help="more rounds, less noise (default 25)")
     parser.add_argument("--gate", action="store_true", help="exit 1 where a goal is missed")
     arguments = parser.parse_args()
     rows: list[Row] = []
     for name in arguments.suite or SUITES:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        rows += SUITES[name](arguments.rounds)
+        rows += SUITES[name](arguments.rounds, draw=not arguments.suite)
     head = ["what", "figure", "goal", "reached"]
     text = table(head, [[row.what, row.figure, row.goal, row.verdict] for row in rows])
     print(text)
