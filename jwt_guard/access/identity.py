@@ -75,6 +75,7 @@ def _steps(path: Path) -> tuple[str, ...]:
 def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
     """Return a function that gives the value of the first of *paths* that is present, None where none is."""
     plain = tuple(path for path in paths if isinstance(path, str))
+    deep = tuple(map(_steps, paths))
 
     def find_plain(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         for name in plain:
@@ -84,9 +85,9 @@ def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
         return None
 
     def find_deep(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
-        for path in paths:
+        for steps in deep:
             value: Any = values
-            for name in _steps(path):
+            for name in steps:
                 value = value.get(name) if isinstance(value, dict) else None
             if value is not None:
                 return value
@@ -103,7 +104,7 @@ def _text(claim: str, value: object) -> str | None:
         return None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # PyJOAT names the client in aud
-    if isinstance(value, str) and value and not has_control(value):
+    if isinstance(value, str) and value and (value.isprintable() or not has_control(value)):
         return value
     raise ClaimRejected(claim, "names nobody: it is no text")
 
@@ -113,44 +114,32 @@ def _words(claim: str, value: object) -> frozenset[str]:
     if value is None:
         return _NOTHING
     if isinstance(value, str):
-        try:
-            return _split(value) if len(value) <= _LONGEST_KEPT else _split.__wrapped__(value)
-        except ValueError:
-            raise ClaimRejected(claim, "has a control character in it") from None
-    words = _names(claim, value)
-    if any(" " in word for word in words):
+        words = _split(value) if len(value) <= _LONGEST_KEPT else _split.__wrapped__(value)
+        if words is None:
+            raise ClaimRejected(claim, "has a control character in it")
+        return words
+    names = _names(claim, value)
+    if any(" " in name for name in names):
         raise ClaimRejected(claim, "has a word with a space in it")
-    return words
+    return names
+
+
+@lru_cache(
+    maxsize=512
+)  # an issuer grants the same few scopes again and again; a client that may choose writes long ones
+def _split(text: str) -> frozenset[str] | None:
+    return None if has_control(text) else frozenset(word for word in text.split(" ") if word)
 
 
 def _names(claim: str, value: object) -> frozenset[str]:
     """Read one name, or a list of names, which may have spaces in them as roles do."""
-    if value is None:
+    if value is None or value == "":
         return _NOTHING
-    if isinstance(value, str):
-        value = [value] if value else []
-    if isinstance(value, list):
-        try:
-            kept = sum(map(len, value)) <= _LONGEST_KEPT
-            return _name_set(tuple(value)) if kept else _name_set.__wrapped__(tuple(value))
-        except (TypeError, ValueError):  # what cannot be hashed is no text either
-            pass
-    raise ClaimRejected(claim, "is neither a text nor a list of names")
-
-
-# An issuer grants the same few scopes and roles again and again, so what is made of a text is kept.
-# Not of a long one: a client that chooses its scopes could fill the memory.
-
-
-@lru_cache(maxsize=512)
-def _split(text: str) -> frozenset[str]:
-    return _name_set.__wrapped__(tuple(word for word in text.split(" ") if word))
-
-
-@lru_cache(maxsize=512)
-def _name_set(names: tuple[object, ...]) -> frozenset[str]:
-    """Return *names* as a set; ValueError or TypeError where one is no text, empty, or has a control character."""
-    texts = frozenset(name for name in names if isinstance(name, str) and name and not has_control(name))
-    if not texts.issuperset(names):
-        raise ValueError
-    return texts
+    listed: list[Any] = value if isinstance(value, list) else [value]
+    try:
+        together, names = "".join(listed), frozenset(listed)
+    except TypeError:
+        raise ClaimRejected(claim, "is neither a text nor a list of names") from None
+    if "" in names or has_control(together):
+        raise ClaimRejected(claim, "has an empty name, or a control character in one")
+    return names

@@ -124,7 +124,7 @@ def well_typed() -> Rule:
     def holds_until(statement: Statement, _now: float) -> float:
         values = statement.values
         for name in _TEXTS:
-            if name in values and not isinstance(values[name], str):
+            if name in values and values[name].__class__ is not str:
                 raise ClaimRejected(name, "is not a text")
         for name in _WORDS:
             if name in values and not isinstance(values[name], str) and not _are_texts(values[name]):
@@ -232,6 +232,8 @@ def not_before(leeway: float) -> Rule:
     """Demand that ``nbf``, if there, has come (RFC 7519 §4.1.5)."""
 
     def holds_until(statement: Statement, now: float) -> float:
+        if "nbf" not in statement.values:
+            return FOREVER
         begins = _date(statement, "nbf")
         if begins is not None and begins - leeway > now:
             raise ClaimRejected("nbf", "has not come yet", expected=f"at most {now + leeway:.0f}", got=begins)
