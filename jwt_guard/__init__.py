@@ -6,8 +6,8 @@ The names here are loaded when they are first used, so that importing this packa
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers know it: importing typing would be nine tenths of importing this
 if TYPE_CHECKING:
     from .access.guard import Guard
     from .access.identity import ClaimNames
