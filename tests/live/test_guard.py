@@ -87,10 +87,10 @@ def test_a_token_for_somebody_else_is_refused(live_provider: LiveProvider) -> No
 
 
 def test_an_expired_token_is_refused(live_provider: LiveProvider) -> None:
-    token = live_provider.token(lifetime=1)
-    guard = guard_for(live_provider)
+    token, guard = live_provider.token(), guard_for(live_provider)
     end = float(verify(guard, token).claims["exp"])
 
+    assert "machine-with-secret" == verify(Guard(guard.providers, clock=lambda: end - 1), token).client
     assert isinstance(refused(Guard(guard.providers, clock=lambda: end), token), Expired)
 
 

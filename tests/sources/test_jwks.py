@@ -239,6 +239,37 @@ def test_a_fetch_that_began_after_the_question_settles_it() -> None:
     assert [Alone] == played.kinds
 
 
+def test_who_wakes_when_the_next_fetch_has_begun_waits_for_that_one() -> None:
+    ask = warm()
+
+    def the_next_begins() -> None:
+        ask.forward(1)
+        ask.source._last_start, ask.source._busy = ask.clock(), True
+
+    def the_next_ends() -> None:
+        ask.forward(1)
+        play(partial(ask.source._refresh, ask.clock()), key_set("a", "b"))
+
+    played = ask("b", Meanwhile(the_next_begins), Meanwhile(the_next_ends))
+
+    assert "b" == kid_of(played)
+    assert [Alone, Alone] == played.kinds
+
+
+def test_who_comes_too_late_to_join_a_fetch_causes_none_that_was_not_left() -> None:
+    ask = warm()
+    for number in range(3):
+        ask.forward(0.001)
+        ask(f"bogus-{number}", key_set("a"))
+    ask.forward(0.001)
+    ask.source._busy = True
+    joined = ask("b", Meanwhile(), Meanwhile()).needs[0]
+    ask.source._busy = False
+
+    assert isinstance(joined, Alone)
+    assert [] == play(joined.flow).fetched
+
+
 def test_nobody_waits_a_third_time() -> None:
     ask = warm()
     earlier = partial(setattr, ask.source, "_last_start", ask.clock() - 1)
