@@ -22,7 +22,9 @@ __all__ = [
     "Misconfigured",
     "MissingToken",
     "Refused",
+    "Revoked",
     "SaltFailed",
+    "StoreFailed",
     "Unavailable",
     "UnknownIssuer",
     "UnknownKey",
@@ -123,6 +125,13 @@ class SaltFailed(InvalidToken):
     """The function that generates HMAC keys gave none for these claims."""
 
 
+class Revoked(InvalidToken):
+    """The token was good, and has been taken back."""
+
+    def __init__(self, reason: str = "the token was revoked") -> None:
+        super().__init__(reason)
+
+
 class ClaimRejected(InvalidToken):
     """A rule about one claim does not hold.
 
@@ -199,6 +208,10 @@ class FetchFailed(Unavailable):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{reason}: {shown(url)}")
         self.url = url
+
+
+class StoreFailed(Unavailable):
+    """The shared store did not answer, or not with what it should."""
 
 
 class Misconfigured(ValueError):

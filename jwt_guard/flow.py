@@ -8,9 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
-__all__ = ["Alone", "Call", "Fetch", "Flow", "Later", "Need", "Reply", "Trust", "alone", "call", "fetch", "later"]
+__all__ = [
+    "Alone",
+    "Call",
+    "Entry",
+    "Fetch",
+    "Flow",
+    "Later",
+    "Need",
+    "Pause",
+    "Reply",
+    "Stored",
+    "Trust",
+    "alone",
+    "call",
+    "claim",
+    "fetch",
+    "later",
+    "pause",
+    "read",
+    "write",
+]
 
 T = TypeVar("T")
 
@@ -78,7 +98,36 @@ class Later:
     flow: Callable[[], Flow[None]]
 
 
-Need: TypeAlias = Fetch | Call | Alone | Later
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let *seconds* pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Ask a store that others share, or that outlives us, about one *key*."""
+
+    store: str = field(repr=False)
+    """Its URL, which may hold a password: ``redis``, ``rediss`` or ``unix`` (Redis, Valkey), or ``file`` (a folder)."""
+    command: Literal["read", "write", "claim"]
+    key: str
+    value: bytes = field(default=b"", repr=False)
+    lifetime: float = 0.0
+    """Seconds after which a *value* that is written, or the claim on the *key*, is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a store had."""
+
+    value: bytes = field(repr=False)
+    remaining: float
+    """Seconds that it will still be there: the store's own reckoning, so that no two clocks are compared."""
+
+
+Need: TypeAlias = Fetch | Call | Alone | Later | Pause | Stored
 Flow: TypeAlias = Generator[Need, Any, T]
 
 
@@ -103,3 +152,26 @@ def alone(key: object, flow: Callable[[], Flow[None]], deadline: float) -> Flow[
 def later(key: object, flow: Callable[[], Flow[None]]) -> Flow[None]:
     """Have *flow* run soon, and return at once."""
     yield Later(key, flow)
+
+
+def pause(seconds: float) -> Flow[None]:
+    """Return after *seconds*."""
+    yield Pause(seconds)
+
+
+def read(store: str, key: str) -> Flow[Entry | None]:
+    """Return what *store* has under *key*, or raise :class:`~jwt_guard.errors.StoreFailed`."""
+    return cast("Entry | None", (yield Stored(store, "read", key)))
+
+
+def write(store: str, key: str, value: bytes, lifetime: float) -> Flow[None]:
+    """Put *value* into *store* for *lifetime* seconds, or raise :class:`~jwt_guard.errors.StoreFailed`."""
+    yield Stored(store, "write", key, value, lifetime)
+
+
+def claim(store: str, key: str, lifetime: float) -> Flow[bool]:
+    """Say whether *key* is ours for *lifetime* seconds: nobody has claimed it, and nobody can until then.
+
+    Raises :class:`~jwt_guard.errors.StoreFailed`.
+    """
+    return cast("bool", (yield Stored(store, "claim", key, lifetime=lifetime)))
