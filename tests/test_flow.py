@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
-from jwt_guard.flow import Alone, Call, Fetch, Flow, Later, Need, Reply, Trust, alone, call, fetch, later
+import pytest
+
+from jwt_guard.errors import StoreFailed
+from jwt_guard.flow import (
+    Alone,
+    Call,
+    Entry,
+    Fetch,
+    Flow,
+    Later,
+    Need,
+    Pause,
+    Reply,
+    Stored,
+    Trust,
+    alone,
+    call,
+    claim,
+    fetch,
+    later,
+    pause,
+    read,
+    write,
+)
 
 
 def play(flow: Flow[object], *answers: object) -> tuple[object, list[Need]]:
@@ -41,6 +64,39 @@ def test_work_nobody_waits_for_has_none_either() -> None:
     assert (None, [Later("key", nothing)]) == play(later("key", nothing), None)
 
 
+def test_a_pause_states_its_seconds() -> None:
+    assert (None, [Pause(1.5)]) == play(pause(1.5), None)
+
+
+STORE = "redis://:hunter2@redis.test/0"
+
+
+def test_reading_states_the_key_and_gives_what_the_store_had() -> None:
+    entry = Entry(b"value", 59.5)
+
+    assert (entry, [Stored(STORE, "read", "key")]) == play(read(STORE, "key"), entry)
+    assert (None, [Stored(STORE, "read", "key")]) == play(read(STORE, "key"), None)
+
+
+def test_writing_states_value_and_lifetime() -> None:
+    asked: list[Need] = [Stored(STORE, "write", "key", b"value", 60.0)]
+
+    assert (None, asked) == play(write(STORE, "key", b"value", 60.0), None)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_claim_states_its_lifetime_and_says_whether_it_is_ours(*, ours: bool) -> None:
+    assert (ours, [Stored(STORE, "claim", "key", lifetime=60.0)]) == play(claim(STORE, "key", 60.0), ours)
+
+
+@pytest.mark.parametrize("flow", [read(STORE, "key"), write(STORE, "key", b"", 1.0), claim(STORE, "key", 1.0)])
+def test_a_store_that_fails_is_for_the_flow_to_catch(flow: Flow[object]) -> None:
+    next(flow)
+
+    with pytest.raises(StoreFailed):
+        flow.throw(StoreFailed("the store does not answer"))
+
+
 def test_a_fetch_is_bounded_unless_somebody_says_otherwise() -> None:
     need = Fetch("https://id.test/jwks")
 
@@ -52,3 +108,8 @@ def test_a_fetch_is_bounded_unless_somebody_says_otherwise() -> None:
 def test_needs_show_no_claims_and_replies_no_body() -> None:
     assert "lovelace" not in repr(Call(max, ("lovelace",)))
     assert "lovelace" not in repr(Reply(200, {}, b"lovelace"))
+
+
+def test_needs_of_a_store_show_no_password_and_no_value() -> None:
+    assert "Stored(command='write', key='key', lifetime=60.0)" == repr(Stored(STORE, "write", "key", b"lovelace", 60.0))
+    assert "Entry(remaining=60.0)" == repr(Entry(b"lovelace", 60.0))

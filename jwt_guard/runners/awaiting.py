@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..flow import Alone, Call, Fetch, Later
+from ..flow import Alone, Call, Fetch, Later, Pause, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,10 +65,18 @@ async def _answer(need: Need) -> Any:  # noqa: ANN401 - what a flow is sent
                 result = function(*args)
             return await result if inspect.isawaitable(result) else result
         case Alone(key, flow, deadline):
-            with anyio.move_on_after(deadline), suppress(CancelledError):  # whoever asked looks again
-                await _waited_for(BACKGROUND.alone(key, lambda: run(flow())))
+            with suppress(CancelledError):  # whoever asked looks again
+                await _waited_for(BACKGROUND.warmed())
+                with anyio.move_on_after(deadline):
+                    await _waited_for(BACKGROUND.alone(key, lambda: run(flow())))
         case Later(key, flow):
             BACKGROUND.alone(key, lambda: run(flow()))
+        case Pause(seconds):
+            await anyio.sleep(seconds)
+        case Stored():
+            from .storing import stored
+
+            return await _waited_for(BACKGROUND.submit(stored(need)))
     return None
 
 

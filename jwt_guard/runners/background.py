@@ -17,6 +17,8 @@ from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..flow import Trust
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -37,7 +39,15 @@ class Background:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._warm: Future[None] | None = None
         self._under_way: dict[object, Future[None]] = {}
+
+    def warmed(self) -> Future[None]:
+        """Return what is done when all that a fetch needs is loaded: on a busy machine that outlasts a deadline."""
+        with self._lock:
+            if self._warm is None or self._warm.cancelled():
+                self._warm = self._submitted(_load())
+            return self._warm
 
     def submit(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> Future[T]:
         """Run *work* there, in *context* if that is given; the future is for any thread."""
@@ -108,6 +118,12 @@ class Background:
         """
         self._left_behind.append((self._loop, self._under_way))
         self._begin()
+
+
+async def _load() -> None:
+    from .fetching import context
+
+    context(Trust())
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

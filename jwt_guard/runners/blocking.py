@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Awaitable
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..flow import Alone, Call, Fetch, Later
+from ..flow import Alone, Call, Fetch, Later, Pause, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,21 +64,32 @@ def _answer(need: Need) -> Any:  # noqa: ANN401 - what a flow is sent
                 return _waited_for(BACKGROUND.submit(_awaited(result), copy_context()))
             return result
         case Alone(key, flow, deadline):
-            future = BACKGROUND.alone(key, lambda: awaiting(flow()))
             with suppress(TimeoutError, CancelledError):  # whoever asked looks again
-                _waited_for(future, deadline)
+                _waited_for(BACKGROUND.warmed())
+                _waited_for(BACKGROUND.alone(key, lambda: awaiting(flow())), deadline)
         case Later(key, flow):
             BACKGROUND.alone(key, lambda: awaiting(flow()))
+        case Pause(seconds):
+            _refuse_to_block_everybody()
+            time.sleep(seconds)
+        case Stored():
+            from .storing import stored
+
+            return _waited_for(BACKGROUND.submit(stored(need)))
     return None
 
 
 def _waited_for(future: Future[T], deadline: float | None = None) -> T:
+    _refuse_to_block_everybody()
+    return future.result(deadline)
+
+
+def _refuse_to_block_everybody() -> None:
     from .background import BACKGROUND
 
     if BACKGROUND.is_here():
         message = "an async function called jwt_guard.verify(), which blocks: await jwt_guard.averify() there"
         raise RuntimeError(message)
-    return future.result(deadline)
 
 
 async def _awaited(result: Awaitable[T]) -> T:

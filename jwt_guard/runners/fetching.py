@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..flow import Fetch, Trust
 
-__all__ = ["fetched"]
+__all__ = ["context", "fetched"]
 
 
 async def fetched(need: Fetch) -> Reply:
@@ -51,7 +51,7 @@ async def _get(need: Fetch) -> Reply:
 async def _read(need: Fetch, headers: Mapping[str, str], extensions: dict[str, Any]) -> Reply:
     async with (
         httpx.AsyncClient(
-            verify=_context(need.trust),
+            verify=context(need.trust),
             proxy=need.trust.proxy,
             trust_env=False,
             follow_redirects=False,
@@ -72,5 +72,6 @@ async def _read(need: Fetch, headers: Mapping[str, str], extensions: dict[str, A
 
 
 @lru_cache(maxsize=8)  # reading the system's certificates takes tens of milliseconds
-def _context(trust: Trust) -> ssl.SSLContext:
+def context(trust: Trust) -> ssl.SSLContext:
+    """Return whose certificates count, read once; it blocks, but for once only."""
     return httpx.create_ssl_context() if trust.ca_file is None else ssl.create_default_context(cafile=trust.ca_file)

@@ -40,7 +40,9 @@ def discovered(issuers: str | Iterable[str], url: str | None = None, settings: K
     reason = why_not(url, settings.plain_http_hosts)
     if reason is not None:
         raise Misconfigured(f"discovery: {shown(url)} cannot be asked for its keys: {reason}")
-    return RemoteKeys(Discovery(issuers, well_known(url), settings), settings)
+    places = well_known(url)
+    name = " ".join(("discovery", places[0], *sorted(issuers)))
+    return RemoteKeys(Discovery(issuers, places, settings), settings, name=name)
 
 
 def well_known(url: str) -> tuple[str, ...]:
@@ -78,13 +80,16 @@ class Discovery:
         self._jwks_uri: str | None = None
         self._asked = -float("inf")
 
-    def __call__(self, afresh: bool) -> Flow[str]:  # noqa: FBT001 - a Locate
-        """Return the ``jwks_uri``; *afresh* where the one last given did not work.  Raises FetchFailed."""
+    def __call__(self, afresh: bool, seconds: float) -> Flow[str]:  # noqa: FBT001 - a Locate
+        """Return the ``jwks_uri``; *afresh* where the one last given did not work.  Raises FetchFailed.
+
+        *seconds* are for the metadata and the keys together.
+        """
         known, now = self._jwks_uri, self._clock()
         if known is not None and not afresh and now - self._asked < _ASK_AGAIN_AFTER:
             return known
         # Where an answer is known, half of the time is left for the keys: metadata that hangs moves no keys either.
-        patience = self._settings.timeout / (1 if known is None else 2)
+        patience = seconds / (1 if known is None else 2)
         try:
             self._jwks_uri = yield from self._ask(now + patience)
         except FetchFailed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Misconfigured, UnknownKey, shown
 from ..tokens.keys import KeySet, KeyUnusable, key_from_jwk, key_from_pem, key_from_secret, key_set_from_jwks
 from ..tokens.strict_json import NotStrictJson, json_object
+from .key_state import KeyState
 
 if TYPE_CHECKING:
     from ..tokens.compact import Header, UnverifiedToken
@@ -24,6 +25,8 @@ class FixedKeys:
     """A key source that has all its keys."""
 
     __slots__ = ("algorithms", "keys")
+    remembered = True
+    """What its keys have vouched for may be remembered."""
 
     def __init__(self, keys: KeySet) -> None:
         self.keys = keys
@@ -41,6 +44,10 @@ class FixedKeys:
     def rules_out(self, header: Header) -> bool:
         """Say whether no key is meant by *header*."""
         return self.keys.find(header.kid, header.alg) is None
+
+    def state(self) -> KeyState:
+        """Return what there is to see of it."""
+        return KeyState(usable=True, keys=len(self.keys.keys), skipped=len(self.keys.skipped))
 
 
 def fixed(material: Mapping[str, Any] | str | bytes | Path) -> FixedKeys:

@@ -6,8 +6,10 @@ choose among them, so RS/HS confusion has nowhere to happen.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InvalidToken, shown
@@ -47,6 +49,8 @@ class Key:
 
     kid: str | None
     verifiers: Mapping[str, Verifier] = field(repr=False)
+    digest: bytes = field(default=b"", repr=False)
+    """SHA-256 of the published JWK, by which it is known again in the next set; empty for any other key."""
 
     @property
     def algorithms(self) -> frozenset[str]:
@@ -101,17 +105,27 @@ class KeySet:
             return self._nameless.get(alg)
         return key
 
+    @property
+    def kids(self) -> frozenset[str | None]:
+        """The names in the set, also of keys that are not used."""
+        return self._names
+
     def names(self, kid: str | None) -> bool:
         """Say whether the set has a key called *kid*, usable or not, so that asking for it again is idle."""
         return kid in self._names
 
 
 def key_set_from_jwks(
-    document: Mapping[str, Any] | bytes, *, symmetric: bool = False, most: int = _MOST_KEYS
+    document: Mapping[str, Any] | bytes,
+    *,
+    symmetric: bool = False,
+    most: int = _MOST_KEYS,
+    known: KeySet | None = None,
 ) -> KeySet:
     """Read a JWK Set (RFC 7517 §5), skipping with a reason each key that cannot be used.
 
-    *symmetric* says whether it may hold secrets: one that came over the network may not.
+    *symmetric* says whether it may hold secrets: one that came over the network may not.  A published key that
+    is in the *known* set already is that one, the same object, so that what it has vouched for stays good.
     Raises KeyUnusable where it is no JWK Set, has more than *most* keys, or none that can be used.
     """
     if isinstance(document, bytes):
@@ -124,12 +138,17 @@ def key_set_from_jwks(
         raise KeyUnusable("the key set has no list of keys")
     if len(jwks) > most:
         raise KeyUnusable(f"the key set has more than {most} keys")
+    by_digest = {key.digest: key for key in known.keys} if known is not None else {}
     keys: list[Key] = []
     skipped: list[Skipped] = []
     for jwk in jwks:
         kid = jwk.get("kid") if isinstance(jwk, dict) else None
         try:
-            keys.append(key_from_jwk(jwk, symmetric=symmetric))
+            if symmetric:
+                keys.append(key_from_jwk(jwk))
+                continue
+            digest = hashlib.sha256(json.dumps(jwk, sort_keys=True).encode("ascii")).digest()
+            keys.append(by_digest.get(digest) or replace(key_from_jwk(jwk, symmetric=False), digest=digest))
         except KeyUnusable as error:
             skipped.append(Skipped(kid if isinstance(kid, str) else None, str(error)))
     if not keys:

@@ -235,6 +235,24 @@ for _ in range(3):
 """
 )
 
+SLOW_TO_LOAD = (
+    """
+import sys, time
+from importlib.abc import MetaPathFinder
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "jwt_guard.runners.fetching":
+            time.sleep(1.5)
+
+sys.meta_path.insert(0, Slow())
+"""
+    + PRELUDE.replace("timeout=3", "timeout=1")
+    + """
+print(verify(guard, token).user, flush=True)
+"""
+)
+
 
 def run(program: str, issuer: BadIssuer) -> tuple[str, str, float]:
     """Return what *program* says and what it complains of, and how long it took."""
@@ -276,6 +294,14 @@ def test_a_fork_in_the_middle_of_a_fetch_leaves_both_working() -> None:
         said, complained, _ = run(FORK_WHILE_FETCHING, issuer)
 
     assert {"child ada", "child ended with 0", "parent ada"} == set(said.splitlines())
+    assert "" == complained
+
+
+def test_what_is_slow_to_load_is_loaded_before_a_deadline_begins() -> None:
+    with BadIssuer() as issuer:
+        said, complained, _ = run(SLOW_TO_LOAD, issuer)
+
+    assert "ada\n" == said
     assert "" == complained
 
 

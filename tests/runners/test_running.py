@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from jwt_guard import Guard, Provider, averify, jwks, salted, verify
 from jwt_guard.errors import InvalidToken, SaltFailed
-from jwt_guard.flow import Fetch, Flow, alone, call, fetch, later
+from jwt_guard.flow import Fetch, Flow, alone, call, fetch, later, pause
 from jwt_guard.runners import awaiting, blocking
 from jwt_guard.runners.background import BACKGROUND
 from tests.support.bad_issuer import BadIssuer, hangs
@@ -221,6 +222,44 @@ def test_who_waits_gives_up_at_the_deadline(run: Callable[[Flow[Any]], Any]) -> 
     assert "looked again" == run(flow())
     assert not go.is_set()
     go.set()
+
+
+@each_runner
+def test_a_pause_lasts_as_long_as_it_says_and_the_flow_goes_on(run: Callable[[Flow[Any]], Any]) -> None:
+    def flow() -> Flow[float]:
+        before = time.monotonic()
+        yield from pause(0.0)
+        yield from pause(0.02)
+        return time.monotonic() - before
+
+    assert 0.019 < run(flow())
+
+
+@each_loop
+def test_a_pause_holds_up_no_loop_and_ends_when_cancelled(loop: str) -> None:
+    closed = []
+
+    def flow() -> Flow[None]:
+        try:
+            yield from pause(3600.0)
+        finally:
+            closed.append(True)
+
+    async def serve() -> bool:
+        with anyio.move_on_after(0.01) as scope:
+            await awaiting.run(flow())
+        return scope.cancelled_caught
+
+    assert anyio.run(serve, backend=loop)
+    assert [True] == closed
+
+
+def test_a_pause_that_would_stop_all_fetches_is_refused() -> None:
+    async def pauses_by_blocking() -> None:
+        blocking.run(pause(3600.0))
+
+    with pytest.raises(RuntimeError, match=r"await jwt_guard\.averify\(\) there"):
+        blocking.run(call(pauses_by_blocking))
 
 
 @each_loop

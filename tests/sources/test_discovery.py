@@ -36,7 +36,7 @@ class Found:
         self.discovery = Discovery(frozenset(issuers or {ISSUER}), urls, KeySettings(**settings), self.clock)
 
     def __call__(self, *answers: Any, afresh: bool = False) -> Played:
-        return play(partial(self.discovery, afresh), *answers)
+        return play(partial(self.discovery, afresh, self.discovery._settings.timeout), *answers)
 
 
 # --- where -------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_metadata_that_hangs_leaves_time_for_the_keys() -> None:
 
 def test_after_a_failure_the_keys_are_looked_for_afresh() -> None:
     clock = Clock(1_000)
-    settings = KeySettings()
+    settings = KeySettings(timeout=0.1)  # no time to try again
     source = RemoteKeys(Discovery(frozenset({ISSUER}), well_known(ISSUER), settings, clock), settings, clock)
     token = parse(mint(header={"kid": "a"}))
 
@@ -258,7 +258,7 @@ def test_after_a_failure_the_keys_are_looked_for_afresh() -> None:
 
 def test_one_issuer_says_where_to_ask() -> None:
     for issuers in (ISSUER, [ISSUER], frozenset({ISSUER})):
-        source = discovered(issuers)
+        source = discovered(issuers, None, KeySettings(timeout=0.1))
         played = play(partial(source, parse(mint())), down(OPENID), down(OAUTH), down(OPENID_INSERTED))
 
         assert [OPENID, OAUTH, OPENID_INSERTED] == played.fetched
@@ -268,7 +268,8 @@ def test_several_issuers_need_to_be_told_where() -> None:
     with pytest.raises(Misconfigured, match="several issuers"):
         discovered({ISSUER, "https://other.test"})
 
-    source = discovered({ISSUER, "https://other.test"}, "http://keycloak/", KeySettings(plain_http_hosts={"keycloak"}))  # type: ignore[arg-type]
+    settings = KeySettings(timeout=0.1, plain_http_hosts=frozenset({"keycloak"}))
+    source = discovered({ISSUER, "https://other.test"}, "http://keycloak/", settings)
     played = play(partial(source, parse(mint())), metadata(), down(KEYS))
     assert ["http://keycloak/.well-known/openid-configuration", KEYS] == played.fetched
 

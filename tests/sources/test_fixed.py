@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from jwt_guard.errors import Misconfigured, UnknownKey
 from jwt_guard.sources.fixed import FixedKeys, fixed, shared_secret
+from jwt_guard.sources.key_state import KeyState
 from jwt_guard.tokens.compact import parse
 from tests.support import keys
 from tests.support.minting import mint
@@ -175,3 +176,12 @@ def test_public_forms_agree() -> None:
     spki = keys.public_key("ES256").public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     assert spki == keys.pem("ES256")
+
+
+def test_keys_in_hand_are_always_there_and_rule_out_what_they_have_not() -> None:
+    source = fixed({"keys": [JWK, {"kty": "new", "kid": "b"}]})
+
+    assert KeyState(usable=True, keys=1, skipped=1) == source.state()
+    assert not source.rules_out(parse(mint(header={"kid": "a"})).header)
+    assert source.rules_out(parse(mint(header={"kid": "b"})).header)
+    assert source.rules_out(parse(mint(header={"kid": "a"}, alg="RS256")).header)

@@ -232,3 +232,11 @@ def test_the_keyboard_still_interrupts() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         verify(guard(generate), mint(alg="HS256"))
+
+
+def test_an_exit_in_an_async_generator_is_no_more_than_a_refusal() -> None:
+    async def generate(_claims: object) -> bytes:
+        raise SystemExit(3)
+
+    with pytest.raises(SaltFailed, match="SystemExit"):
+        asyncio.run(averify(guard(generate), mint(alg="HS256")))

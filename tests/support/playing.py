@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from jwt_guard.errors import FetchFailed, GuardError
-from jwt_guard.flow import Alone, Call, Fetch, Later, Need, Reply
+from jwt_guard.errors import FetchFailed, GuardError, StoreFailed
+from jwt_guard.flow import Alone, Call, Entry, Fetch, Later, Need, Pause, Reply, Stored
 
 
 class Clock:
@@ -24,9 +24,54 @@ class Clock:
         self.now += seconds
 
 
+class Shelf:
+    """A store in memory that forgets by a clock; one for all the sources that a test lets share it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.is_down = False
+        self.asked: list[Stored] = []
+        self._values: dict[tuple[str, str], tuple[bytes, float]] = {}
+
+    def __call__(self, need: Stored) -> Entry | bool | None:
+        """Answer *need* as stores do, or raise StoreFailed."""
+        self.asked.append(need)
+        if self.is_down:
+            raise StoreFailed("the store does not answer")
+        place = need.store, need.key
+        value, end = self._values.get(place, (b"", 0.0))
+        is_there = self.clock() < end
+        if need.command == "read":
+            return Entry(value, end - self.clock()) if is_there else None
+        if need.command == "claim" and is_there:
+            return False
+        self._values[place] = (need.value, self.clock() + need.lifetime)
+        return need.command == "claim" or None
+
+    @property
+    def commands(self) -> list[str]:
+        return [need.command for need in self.asked]
+
+    @property
+    def entry(self) -> bytes:
+        """The one key set that was put here last."""
+        return next(need.value for need in reversed(self.asked) if need.command == "write" and need.value)
+
+    def put(self, value: bytes, lifetime: float) -> None:
+        """Put *value* where the key set is."""
+        (place,) = {(need.store, need.key) for need in self.asked if need.command == "read"}
+        self._values[place] = (value, self.clock() + lifetime)
+
+    def lose_everything(self) -> None:
+        self._values.clear()
+
+
 @dataclass(frozen=True)
 class Meanwhile:
-    """The answer to an Alone whose work somebody else has under way: *happens*, and what we brought is not run."""
+    """The answer to an Alone whose work somebody else has under way: *happens*, and what we brought is not run.
+
+    To a Pause: what happens in it.
+    """
 
     happens: Callable[[], object] = lambda: None
 
@@ -34,6 +79,9 @@ class Meanwhile:
 @dataclass
 class Played:
     """What came of a flow."""
+
+    last: ClassVar[Any] = None
+    """What was answered last."""
 
     value: Any = None
     error: GuardError | None = None
@@ -49,30 +97,37 @@ class Played:
     def kinds(self) -> list[type]:
         return [type(need) for need in self.needs]
 
-    def behind(self, *answers: Any) -> Played:
+    @property
+    def pauses(self) -> list[float]:
+        """The seconds of each Pause."""
+        return [need.seconds for need in self.needs if isinstance(need, Pause)]
+
+    def behind(self, *answers: Any, shelf: Shelf | None = None) -> Played:
         """Play what was left for later."""
         (need,) = (need for need in self.needs if isinstance(need, Later))
-        return play(need.flow, *answers)
+        return play(need.flow, *answers, shelf=shelf)
 
 
-def play(begin: Callable[[], Any], *answers: Any) -> Played:
+def play(begin: Callable[[], Any], *answers: Any, shelf: Shelf | None = None) -> Played:
     """Run what *begin* gives, a value or a flow, answering with *answers* in turn.
 
     An answer is what a Fetch or a Call is sent, an exception to throw, or a function that gives either at that
-    moment.  An Alone is run with the same answers, unless the next is Meanwhile; a Later is noted only.
+    moment.  An Alone is run with the same answers, unless the next is Meanwhile; a Later and a Pause are noted only.
+    What is tried again after a Pause gets the last answer again, unless there is another.
+    A *shelf* answers what is asked of a store, and its clock goes on in a Pause.
     Every answer must be used; a GuardError is a result, any other exception goes through.
     """
     left = list(answers)
     played = Played()
     try:
-        played.value = _run(begin(), left, played.needs)
+        played.value = _run(begin(), left, played.needs, shelf)
     except GuardError as error:
         played.error = error
     assert not left, f"never asked for: {left}"
     return played
 
 
-def _run(flow: Any, left: list[Any], needs: list[Need]) -> Any:
+def _run(flow: Any, left: list[Any], needs: list[Need], shelf: Shelf | None) -> Any:
     if not isinstance(flow, Generator):
         return flow
     try:
@@ -80,7 +135,7 @@ def _run(flow: Any, left: list[Any], needs: list[Need]) -> Any:
         while True:
             needs.append(need)
             try:
-                answer = _answer(need, left, needs)
+                answer = _answer(need, left, needs, shelf)
             except Exception as error:  # noqa: BLE001 - as runners do
                 need = flow.throw(error)
             else:
@@ -89,22 +144,28 @@ def _run(flow: Any, left: list[Any], needs: list[Need]) -> Any:
         return stop.value
 
 
-def _answer(need: Need, left: list[Any], needs: list[Need]) -> Any:
+def _answer(need: Need, left: list[Any], needs: list[Need], shelf: Shelf | None) -> Any:
+    if isinstance(need, Alone | Pause) and left and isinstance(left[0], Meanwhile):
+        left.pop(0).happens()
+        return None
     if isinstance(need, Alone):
-        if left and isinstance(left[0], Meanwhile):
-            left.pop(0).happens()
-        else:
-            assert None is _run(need.flow(), left, needs)
+        assert None is _run(need.flow(), left, needs, shelf)
         return None
-    if isinstance(need, Later):
+    if isinstance(need, Later | Pause):
+        if isinstance(need, Pause) and shelf is not None:
+            shelf.clock.forward(need.seconds)
         return None
+    if isinstance(need, Stored) and shelf is not None:
+        return shelf(need)
+    if not left and isinstance(need, Fetch) and any(isinstance(other, Pause) for other in needs):
+        left.append(Played.last)
     assert left, f"more was asked than is answered: {need}"
-    answer = left.pop(0)
+    answer = Played.last = left.pop(0)
     if isinstance(need, Fetch) and callable(answer):
         answer = answer()
     if isinstance(answer, BaseException):
         raise answer
-    assert isinstance(need, Call) or isinstance(answer, Reply)
+    assert isinstance(need, Call | Stored) or isinstance(answer, Reply)
     return answer
 
 

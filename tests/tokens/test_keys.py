@@ -430,3 +430,53 @@ def test_a_token_that_names_a_skipped_key_means_no_other() -> None:
     assert found.names("broken")
     assert not found.names("other")
     assert not found.names(None)
+
+
+# --- a set that comes again --------------------------------------------------------------------------
+
+
+def test_a_key_that_is_published_again_is_the_same_object_and_any_other_is_not() -> None:
+    a, b, changed = (keys.public_jwk("ES256", which, kid=kid) for which, kid in (("a", "a"), ("b", "b"), ("c", "b")))
+    before = key_set_from_jwks({"keys": [a, b]})
+
+    after = key_set_from_jwks({"keys": [changed, dict(reversed(a.items())), {**a, "kid": "new"}]}, known=before)
+
+    assert before.find("a", "ES256") is after.find("a", "ES256"), "whatever the order of its members"
+    assert before.find("b", "ES256") is not after.find("b", "ES256")
+    assert before.find("a", "ES256") is not after.find("new", "ES256")
+    assert 4 == len({key.digest for key in (*before.keys, *after.keys)})
+    assert {32} == {len(key.digest) for key in after.keys}
+
+
+def test_what_else_a_key_says_makes_it_another() -> None:
+    jwk = keys.public_jwk("ES256", kid="a")
+    before = key_set_from_jwks({"keys": [jwk]})
+
+    for more in ({"alg": "ES256"}, {"use": "sig"}, {"x5t": "x"}):
+        assert before.keys[0] is not key_set_from_jwks({"keys": [{**jwk, **more}]}, known=before).keys[0]
+
+
+def test_a_key_that_is_there_twice_is_none_the_second_time_either() -> None:
+    jwk = keys.public_jwk("ES256", kid="a")
+    before = key_set_from_jwks({"keys": [jwk]})
+
+    assert None is key_set_from_jwks({"keys": [jwk, jwk]}, known=before).find("a", "ES256")
+
+
+def test_a_key_that_did_not_come_from_a_set_is_never_taken_for_one_that_did() -> None:
+    jwk = keys.public_jwk("ES256", kid="a")
+    in_hand = KeySet((key_from_jwk(jwk),))
+
+    assert in_hand.keys[0] is not key_set_from_jwks({"keys": [jwk]}, known=in_hand).keys[0]
+
+
+def test_the_digest_of_a_key_is_not_shown() -> None:
+    key = key_set_from_jwks({"keys": [keys.public_jwk("ES256", kid="a")]}).keys[0]
+
+    assert "digest" not in repr(key)
+
+
+def test_a_set_says_the_names_of_its_keys_also_of_those_that_are_not_used() -> None:
+    found = key_set_from_jwks({"keys": [keys.public_jwk("ES256", kid="a"), {"kty": "new", "kid": "b"}, {}]})
+
+    assert {"a", "b"} == found.kids
