@@ -1,6 +1,8 @@
 """One guard for every Python API and every gateway in front of one.
 
 The names here are loaded when they are first used, so that importing this package costs next to nothing.
+
+PYTEST_DONT_REWRITE: else pytest, for which we have a plugin, would warn whoever has imported this before.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     )
     from .access.profiles import keycloak, rfc9068
     from .access.provider import Provider
+    from .access.remembered import Memory
+    from .access.resolver import Resolver
     from .access.routes import by_route
     from .config.load import load
     from .credentials import Credentials, current
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from .sources.discovery import discovered
     from .sources.fixed import fixed, shared_secret
     from .sources.jwks import KeySettings, jwks
+    from .sources.key_state import KeyState
     from .sources.salted import salted
     from .tokens.compact import Limits
 
@@ -48,12 +53,15 @@ __all__ = [
     "InsufficientScope",
     "InvalidToken",
     "KeySettings",
+    "KeyState",
     "Limits",
+    "Memory",
     "Misconfigured",
     "MissingToken",
     "Policy",
     "Provider",
     "Request",
+    "Resolver",
     "Unavailable",
     "all_of",
     "any_of",
@@ -85,6 +93,8 @@ _HOMES = {
     ),
     "access.profiles": ("keycloak", "rfc9068"),
     "access.provider": ("Provider",),
+    "access.remembered": ("Memory",),
+    "access.resolver": ("Resolver",),
     "access.routes": ("by_route",),
     "config.load": ("load",),
     "credentials": ("Credentials", "current"),
@@ -95,20 +105,23 @@ _HOMES = {
     "sources.discovery": ("discovered",),
     "sources.fixed": ("fixed", "shared_secret"),
     "sources.jwks": ("KeySettings", "jwks"),
+    "sources.key_state": ("KeyState",),
     "sources.salted": ("salted",),
     "tokens.compact": ("Limits",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or else type checkers would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value: object = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..decision import Allow
-from ..errors import ClaimRejected, GuardError, InvalidToken, UnknownIssuer, shown
+from ..errors import ClaimRejected, GuardError, InvalidToken, Unavailable, UnknownIssuer, shown
 from ..flow import Call, Later
 from ..tokens.compact import parse
 from ..tokens.keys import Key, KeySet
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..tokens.compact import UnverifiedToken
     from .guard import Guard
     from .provider import Provider
+    from .remembered import Revocation
 
 __all__ = ["Explanation", "Step", "Verdict", "explain"]
 
@@ -75,7 +76,7 @@ def explain(
     token, shape = _shape(guard, text)
     if token is None:
         return Explanation((shape,))
-    provider, whose = _provider(guard, token)
+    provider, whose = yield from _provider(guard, token, ask_issuers=ask_issuers)
     steps = [shape, *whose]
     if provider is None:
         return Explanation(tuple(steps))
@@ -84,6 +85,8 @@ def explain(
     steps += [_rule(rule, token, now) for rule in provider.rules if known_issuer or rule.about != "iss"]
     credentials, reading = _reading(provider, token)
     steps.append(reading)
+    if guard.revoked is not None:
+        steps.append(_revoked(guard.revoked, credentials))
     if request is not None:
         steps.append((yield from _policy(guard, request, credentials, ask_issuers=ask_issuers)))
     return Explanation(tuple(steps))
@@ -101,25 +104,38 @@ def _shape(guard: Guard, text: str) -> tuple[UnverifiedToken | None, Step]:
         return None, step
 
 
-def _provider(guard: Guard, token: UnverifiedToken) -> tuple[Provider | None, list[Step]]:
+def _provider(guard: Guard, token: UnverifiedToken, *, ask_issuers: bool) -> Flow[tuple[Provider | None, list[Step]]]:
     """Return the provider that the token is measured by, also where its issuer is only nearly the right one."""
     known = sorted(issuer for provider in guard.providers for issuer in provider.issuers)
-    whose = Step("issuer", "a provider has this issuer", "ok", " or ".join(map(shown, known)), shown(token.issuer))
+    expected = " or ".join(map(shown, known)) or None
+    whose = Step("issuer", "a provider has this issuer", "ok", expected, shown(token.issuer))
+    named = (each for each in guard.providers if isinstance(token.issuer, str) and token.issuer in each.issuers)
+    provider = next(named, None)
     try:
-        provider = guard.provider_for(token)
+        if provider is None:
+            provider = yield from _resolved(guard, token, ask_issuers=ask_issuers)
+            if provider is None:
+                words = "The resolver asks somebody outside: allow that to have the token checked."
+                return None, [replace(whose, verdict="not checked", advice=words)]
+    except Unavailable as error:
+        return None, [replace(whose, verdict="failed", got=str(error), advice="See what the resolver asks.")]
     except UnknownIssuer as error:
         whose = replace(whose, verdict="failed", advice=advice.about_issuer(error.issuer, known))
-        likely = _likely(guard, error.issuer)
-        if likely is None:
+        provider = _likely(guard, error.issuer)
+        if provider is None:
             return None, [whose]
-        provider = likely
-    except InvalidToken:  # the provider is there, but does not use this algorithm
-        provider = next(each for each in guard.providers if token.issuer in each.issuers)
     demand = f"the algorithm is one that {provider.name} may use"
     how = Step("algorithm", demand, "ok", ", ".join(sorted(provider.allowed)), shown(token.alg))
     if token.alg not in provider.allowed:
         how = replace(how, verdict="failed", advice=advice.about_algorithm(token.alg, provider.allowed))
     return provider, [whose, how]
+
+
+def _resolved(guard: Guard, token: UnverifiedToken, *, ask_issuers: bool) -> Flow[Provider | None]:
+    """Return the provider that the resolver has, or None where it would have to ask somebody outside and may not."""
+    if guard.resolver is None:
+        raise UnknownIssuer(token.issuer)
+    return (yield from _within_reach(guard.resolver.provider_for(token.issuer), ask_issuers=ask_issuers))
 
 
 def _likely(guard: Guard, issuer: object) -> Provider | None:
@@ -190,6 +206,15 @@ def _reading(provider: Provider, token: UnverifiedToken) -> tuple[Credentials | 
     if roles:
         got += f", roles {shown(roles)}"
     return credentials, Step("reading", demand, "ok", None, got)
+
+
+def _revoked(revoked: Revocation, credentials: Credentials | None) -> Step:
+    demand = "it was not taken back"
+    if credentials is None:
+        return Step("revocation", demand, "not checked")
+    if revoked(credentials):
+        return Step("revocation", demand, "failed", advice="Get a new token, if whoever it names may still have one.")
+    return Step("revocation", demand, "ok")
 
 
 def _policy(guard: Guard, request: Request, credentials: Credentials | None, *, ask_issuers: bool) -> Flow[Step]:

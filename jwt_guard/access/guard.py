@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..credentials import Credentials
 from ..decision import Allow, Deny
-from ..errors import GuardError, InvalidToken, Misconfigured, Unavailable, UnknownIssuer, UnknownKey, shown
+from ..errors import GuardError, InvalidToken, Misconfigured, Revoked, Unavailable, UnknownIssuer, UnknownKey, shown
 from ..tokens.bearer import extract, offers_credentials
 from ..tokens.claims import check
 from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
 from ..tokens.keys import Key
 from ..tokens.verify import verify
 from .challenge import quoted
-from .policy import Policy, all_of, ask, authenticated, is_open
+from .policy import OfCredentials, Policy, all_of, ask, at_once, authenticated, is_open
 from .provider import Provider
+from .remembered import Memory, Remembered, Revocation
+from .resolver import Resolver
 
 if TYPE_CHECKING:
     from ..decision import Decision
     from ..flow import Flow
     from ..messages import Request
+    from ..sources.key_state import KeyState
     from ..tokens.compact import Header, UnverifiedToken
 
 __all__ = ["Guard"]
@@ -42,14 +45,31 @@ class Guard:
     limits: Limits = DEFAULT_LIMITS
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
+    memory: Memory | None = Memory()
+    """How many verdicts are remembered while nothing about them can have changed; None: none."""
+    revoked: Revocation | None = None
+    """Says of credentials whether they were taken back; asked on every request, so it must not wait."""
+    resolver: Resolver | None = None
+    """Gives the provider of an issuer that none of *providers* has."""
     _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
     _let_in: list[Header | None] = field(init=False, repr=False, compare=False)
     """The header of the token last let in: most tokens share it, and need no look at it."""
+    _lets_in: Callable[[Credentials], bool] | None = field(init=False, repr=False, compare=False)
+    """What the policy says of credentials, where it looks at nothing else."""
+    _remembered: Remembered | None = field(init=False, repr=False, compare=False)
+    recall: Callable[[str], Credentials | None] = field(init=False, repr=False, compare=False)
+    """(text) → whom a token that was verified a moment ago names, None where that is not so or has to be asked for.
+
+    Raises the GuardError that says why it is not taken any more.
+    """
+    _recall_value: Callable[[str], Allow | None] = field(init=False, repr=False, compare=False)
+    """The same for the value of an ``Authorization`` header."""
+    _recall_octets: Callable[[bytes], Allow | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that each token has one provider at most."""
         providers = tuple(self.providers)
-        if not providers or not all(isinstance(provider, Provider) for provider in providers):
+        if not (providers or self.resolver) or not all(isinstance(provider, Provider) for provider in providers):
             raise Misconfigured("a guard needs providers")
         if len({provider.name for provider in providers}) < len(providers):
             raise Misconfigured("two providers have one name")
@@ -58,6 +78,12 @@ class Guard:
             raise Misconfigured("two providers have one issuer")
         if not callable(self.policy):
             raise Misconfigured("the policy is a function of request and credentials")
+        if not (self.revoked is None or callable(self.revoked)):
+            raise Misconfigured("revoked is a function of credentials")
+        if not (self.memory is None or isinstance(self.memory, Memory)):
+            raise Misconfigured("memory is Memory(...), or None for none")
+        if not (self.resolver is None or isinstance(self.resolver, Resolver)):
+            raise Misconfigured("resolver is Resolver(...)")
         try:
             quoted(self.realm)
         except ValueError as error:
@@ -65,6 +91,9 @@ class Guard:
         object.__setattr__(self, "providers", providers)
         object.__setattr__(self, "_by_issuer", by_issuer)
         object.__setattr__(self, "_let_in", [None])
+        object.__setattr__(self, "_lets_in", self.policy.lets_in if isinstance(self.policy, OfCredentials) else None)
+        size = self.memory
+        _let_remember(self, None if size is None else Remembered(size, self.limits, self.clock, self.revoked))
 
     def decide(self, request: Request) -> Flow[Decision]:
         """Return whether *request* may pass, and as whom.
@@ -81,42 +110,87 @@ class Guard:
             return Deny(error)
 
     def glance(self, authorization: str | bytes | None, request: Request) -> Decision | None:
-        """Return the decision where it takes neither a flow nor a wait, else None: then run :meth:`decide`."""
-        if authorization is None and is_open(self.policy, request):
-            return Allow(None)
-        return None
+        """Return the decision where it takes no wait, else None: then run :meth:`decide`, which tells the same.
+
+        *authorization* is the one such header of *request*.  A policy that would have to wait is asked again there.
+        """
+        try:
+            if authorization is None:
+                return Allow(None) if is_open(self.policy, request) else None
+            recall = self._recall_octets if isinstance(authorization, bytes) else self._recall_value
+            allow = recall(authorization)  # type: ignore[arg-type]  # the one that takes its type
+            credentials = None if allow is None else allow.credentials
+            if credentials is None:
+                return None
+            lets_in = self._lets_in
+            if lets_in is not None and lets_in(credentials):
+                return allow
+            return at_once(self.policy(request, credentials))
+        except GuardError as error:
+            return Deny(error)
 
     def admit(self, text: str) -> Credentials | Flow[Credentials]:
         """Return whom the token *text* names, or a flow of that where its key must be asked for.
 
         Raises the GuardError that says why it is not taken.
         """
+        credentials = self.recall(text)
+        if credentials is not None:
+            return credentials
+        if self.resolver is not None:
+            return self._admit_of_many(self.resolver, text)
         token = parse(text, self.limits, self._look)
-        provider = self.provider_for(token)
+        return self._admit(self.provider_for(token), text, token)
+
+    def _admit(self, provider: Provider, text: str, token: UnverifiedToken) -> Credentials | Flow[Credentials]:
         try:
             key = provider.source(token)
         except Unavailable:
             check(token, provider.rules, self.clock())  # what is bad anyway is 401, also during an outage
             raise
         if isinstance(key, Key):
-            return self._credentials(provider, token, key)
+            return self._credentials(provider, text, token, key)
         # Whoever makes us wait, or ask somebody, brings a token that could be good.
         check(token, provider.rules, self.clock())
-        return self._admit_later(provider, token, key)
+        return self._admit_later(provider, text, token, key)
 
-    def _admit_later(self, provider: Provider, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
+    def _admit_later(self, provider: Provider, text: str, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
         key = yield from wait
-        return self._credentials(provider, token, key)
+        return self._credentials(provider, text, token, key)
 
-    def _credentials(self, provider: Provider, token: UnverifiedToken, key: Key) -> Credentials:
+    def _admit_of_many(self, resolver: Resolver, text: str) -> Flow[Credentials]:
+        """Admit a token whose provider the application may have to be asked for, also where it is remembered."""
+        provider: Provider | None = None
+        if self._remembered is not None and isinstance(text, str):
+            issuer = self._remembered.issuer_of(text)
+            if issuer is not None:
+                provider = yield from resolver.provider_for(issuer)
+                credentials = self._remembered.recall_for(text, provider)
+                if credentials is not None:
+                    return credentials
+        token = parse(text, self.limits, self._look)
+        if provider is None:
+            provider = self._own(token.issuer) or (yield from resolver.provider_for(token.issuer))
+        answer = self._admit(_allowing(provider, token), text, token)
+        return answer if isinstance(answer, Credentials) else (yield from answer)
+
+    def _credentials(self, provider: Provider, text: str, token: UnverifiedToken, key: Key) -> Credentials:
         claims = verify(token, key)
-        check(claims, provider.rules, self.clock())
+        now = self.clock()
+        until = check(claims, provider.rules, now)
+        credentials = provider.read(claims, provider.name)
+        if self.revoked is not None and self.revoked(credentials):
+            raise Revoked
         self._let_in[0] = token.header
-        return provider.read(claims, provider.name)
+        if self._remembered is not None and provider.is_remembered:
+            is_resolved = self.resolver is not None and self._own(token.issuer) is None
+            ground = self._remembered.ground(provider, key, is_resolved=is_resolved)
+            self._remembered.remember(text, credentials, (now, until), ground)
+        return credentials
 
     def _look(self, header: Header) -> None:
         """Raise UnknownKey where the header alone says that no provider can take the token."""
-        if header is self._let_in[0]:
+        if header is self._let_in[0] or self.resolver is not None:
             return  # what is no longer good about it, the rest of the way finds
         for provider in self.providers:
             if header.alg in provider.allowed and not provider.source_rules_out(header):
@@ -126,16 +200,41 @@ class Guard:
         raise UnknownKey(header.kid, header.alg, reason)
 
     def requiring(self, policy: Policy) -> Guard:
-        """Return this guard with *policy* on top of its own."""
-        return replace(self, policy=all_of(self.policy, policy))
+        """Return this guard with *policy* on top of its own; the two remember verdicts together."""
+        stricter = replace(self, policy=all_of(self.policy, policy))
+        _let_remember(stricter, self._remembered)
+        return stricter
 
     def provider_for(self, token: UnverifiedToken) -> Provider:
         """Return the provider that the unverified issuer picks; its keys and rules do the rest."""
-        issuer = token.values.get("iss")
-        provider = self._by_issuer.get(issuer) if isinstance(issuer, str) else None
+        provider = self._own(token.issuer)
         if provider is None:
-            raise UnknownIssuer(issuer)
-        alg = token.header.alg
-        if alg not in provider.allowed:
-            raise InvalidToken(f"the algorithm {shown(alg)} is not allowed for {provider.name}")
-        return provider
+            raise UnknownIssuer(token.issuer)
+        return _allowing(provider, token)
+
+    def _own(self, issuer: object) -> Provider | None:
+        return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
+
+    def key_states(self) -> Mapping[str, KeyState]:
+        """Return how the keys of each provider are, by its name: for readiness checks, metrics and people."""
+        providers = (*self.providers, *(self.resolver.kept if self.resolver else ()))
+        states = {provider.name: getattr(provider.source, "state", None) for provider in providers}
+        return {name: state() for name, state in states.items() if state is not None}
+
+
+def _let_remember(guard: Guard, remembered: Remembered | None) -> None:
+    object.__setattr__(guard, "_remembered", remembered)
+    object.__setattr__(guard, "recall", _nothing if remembered is None else remembered.recall)
+    object.__setattr__(guard, "_recall_value", _nothing if remembered is None else remembered.recall_value)
+    object.__setattr__(guard, "_recall_octets", _nothing if remembered is None else remembered.recall_octets)
+
+
+def _nothing(_text: str | bytes) -> None:
+    return None
+
+
+def _allowing(provider: Provider, token: UnverifiedToken) -> Provider:
+    alg = token.header.alg
+    if alg not in provider.allowed:
+        raise InvalidToken(f"the algorithm {shown(alg)} is not allowed for {provider.name}")
+    return provider

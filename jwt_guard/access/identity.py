@@ -53,7 +53,13 @@ def reader(names: ClaimNames, is_machine: Callable[[Mapping[str, Any]], bool] | 
     def read(claims: Claims, provider: str) -> Credentials:
         values = claims.values
         frozen = ReadOnly(values)
-        who, application = _text("user", user(values)), _text("client", client(values))
+        # Nearly all names are just that; the others _text tells apart.
+        who = user(values)
+        if who is not None and not (who.__class__ is str and who and who.isprintable()):
+            who = _text("user", who)
+        application = client(values)
+        if application is not None and not (application.__class__ is str and application and application.isprintable()):
+            application = _text("client", application)
         if who is not None and (who == application or (is_machine is not None and is_machine(frozen))):
             who = None
         return Credentials(
@@ -76,6 +82,9 @@ def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
     """Return a function that gives the value of the first of *paths* that is present, None where none is."""
     plain = tuple(path for path in paths if isinstance(path, str))
     deep = tuple(map(_steps, paths))
+    if len(plain) == len(paths) == 1:
+        only = plain[0]
+        return lambda values: values.get(only)
 
     def find_plain(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         for name in plain:
@@ -99,9 +108,7 @@ def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
 # What follows takes the name of what is read only for the error.
 
 
-def _text(claim: str, value: object) -> str | None:
-    if value is None:
-        return None
+def _text(claim: str, value: object) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # PyJOAT names the client in aud
     if isinstance(value, str) and value and (value.isprintable() or not has_control(value)):
@@ -124,9 +131,8 @@ def _words(claim: str, value: object) -> frozenset[str]:
     return names
 
 
-@lru_cache(
-    maxsize=512
-)  # an issuer grants the same few scopes again and again; a client that may choose writes long ones
+# An issuer grants the same few scopes again and again; a client that may choose writes long ones.
+@lru_cache(maxsize=512)
 def _split(text: str) -> frozenset[str] | None:
     return None if has_control(text) else frozenset(word for word in text.split(" ") if word)
 
@@ -137,9 +143,15 @@ def _names(claim: str, value: object) -> frozenset[str]:
         return _NOTHING
     listed: list[Any] = value if isinstance(value, list) else [value]
     try:
-        together, names = "".join(listed), frozenset(listed)
+        together = "".join(listed)
     except TypeError:
         raise ClaimRejected(claim, "is neither a text nor a list of names") from None
-    if "" in names or has_control(together):
+    if "" in listed or not (together.isprintable() or not has_control(together)):
         raise ClaimRejected(claim, "has an empty name, or a control character in one")
-    return names
+    names = tuple(listed)
+    return _set_of(names) if len(together) <= _LONGEST_KEPT else frozenset(names)
+
+
+@lru_cache(maxsize=512)  # the same few roles, in the same order, again and again
+def _set_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)

@@ -19,11 +19,13 @@ from ..flow import Flow
 from ..messages import Request
 
 __all__ = [
+    "OfCredentials",
     "Policy",
     "all_of",
     "any_of",
     "anyone",
     "ask",
+    "at_once",
     "authenticated",
     "claim",
     "is_open",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3: scope-token
+
+_DECISIONS = (Allow, Deny)
 
 Policy: TypeAlias = Callable[[Request, Credentials], "Decision | Flow[Decision]"]
 
@@ -52,12 +56,29 @@ def is_open(policy: Policy, request: Request) -> bool:
 def ask(policy: Policy, request: Request, credentials: Credentials) -> Flow[Decision]:
     """Return what *policy* answers; TypeError for anything but a decision, ``True`` included."""
     answer = policy(request, credentials)
-    if isinstance(answer, Allow | Deny):
-        return answer
     if isinstance(answer, Generator):
         answer = yield from answer
-        if isinstance(answer, Allow | Deny):
-            return answer
+    return _decision(answer)
+
+
+def at_once(answer: object) -> Decision | None:
+    """Return the decision in the *answer* of a policy where there is no need to wait for it, else None.
+
+    TypeError for anything that is neither a decision nor a flow.
+    """
+    if isinstance(answer, Generator):
+        try:
+            next(answer)
+        except StopIteration as stop:
+            return _decision(stop.value)
+        answer.close()
+        return None
+    return _decision(answer)
+
+
+def _decision(answer: object) -> Decision:
+    if isinstance(answer, _DECISIONS):
+        return answer
     raise _no_answer("a policy answers Allow or Deny", answer)
 
 
@@ -76,47 +97,67 @@ class _Anyone:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Authenticated:
+class OfCredentials:
+    """A policy that looks at nothing but credentials, so that its :meth:`lets_in` can be asked alone."""
+
+    __slots__ = ()
+
     def __call__(self, _request: Request, credentials: Credentials) -> Decision:
-        return Allow(credentials)
+        """Return what :meth:`lets_in` says, as a decision."""
+        return Allow(credentials) if self.lets_in(credentials) else Deny(self.refusal())
+
+    def lets_in(self, _credentials: Credentials) -> bool:
+        """Say whether *credentials* are enough; all are, unless a kind of policy asks for more."""
+        return True
+
+    def refusal(self) -> InsufficientScope:
+        """Return why they are not."""
+        return InsufficientScope()
 
 
 @dataclass(frozen=True, slots=True)
-class _Scopes:
+class _Authenticated(OfCredentials):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Scopes(OfCredentials):
     required: frozenset[str]
 
-    def __call__(self, _request: Request, credentials: Credentials) -> Decision:
-        if self.required <= credentials.scopes:
-            return Allow(credentials)
-        return Deny(InsufficientScope(self.required, "a scope is missing"))
+    def lets_in(self, credentials: Credentials) -> bool:
+        return self.required <= credentials.scopes
+
+    def refusal(self) -> InsufficientScope:
+        return InsufficientScope(self.required, "a scope is missing")
 
 
 @dataclass(frozen=True, slots=True)
-class _Roles:
+class _Roles(OfCredentials):
     required: frozenset[str]
 
-    def __call__(self, _request: Request, credentials: Credentials) -> Decision:
-        if self.required <= credentials.roles:
-            return Allow(credentials)
-        return Deny(InsufficientScope(reason="a role is missing"))
+    def lets_in(self, credentials: Credentials) -> bool:
+        return self.required <= credentials.roles
+
+    def refusal(self) -> InsufficientScope:
+        return InsufficientScope(reason="a role is missing")
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(OfCredentials):
     path: tuple[str, ...]
     fits: Callable[[Any], bool]
 
-    def __call__(self, _request: Request, credentials: Credentials) -> Decision:
+    def lets_in(self, credentials: Credentials) -> bool:
         value: Any = credentials.claims
         for name in self.path:
             value = value.get(name) if hasattr(value, "get") else None
         fits = self.fits(value)
         if not isinstance(fits, bool):  # a coroutine, say, is true whatever it would have found
             raise _no_answer("the check of a claim answers True or False", fits)
-        if fits:
-            return Allow(credentials)
-        return Deny(InsufficientScope(reason=f"the claim {'.'.join(self.path)} does not allow it"))
+        return fits
+
+    def refusal(self) -> InsufficientScope:
+        return InsufficientScope(reason=f"the claim {'.'.join(self.path)} does not allow it")
 
 
 @dataclass(frozen=True, slots=True)

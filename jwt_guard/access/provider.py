@@ -26,7 +26,9 @@ KeySource: TypeAlias = Callable[[UnverifiedToken], "Key | Flow[Key]"]
 """Gives the key that a token means, at once or by a flow; raises UnknownKey or KeysUnavailable.
 
 It may have a method ``rules_out(header) -> bool``, which says without waiting that no token with this header
-can be good, and an attribute ``algorithms``, the most that it can ever give keys for.
+can be good, and an attribute ``algorithms``, the most that it can ever give keys for.  With a true ``remembered``
+what its keys vouch for may be held; then ``watch(method)``, ``holds(key)`` and ``settled_for()``, if it has them,
+say how long (see :class:`~jwt_guard.sources.jwks.RemoteKeys`).
 """
 
 _MOST_LEEWAY = 300
@@ -66,8 +68,14 @@ class Provider:
     """What else must hold."""
     audience_claim: str = "aud"
     """The claim that is compared with *audience*."""
+    remember: bool | None = None
+    """Whether a verdict may be held while its rules hold; None: where the keys are public, since a secret that is
+    generated for each token takes that token back by changing."""
     issuers: frozenset[str] = field(init=False, repr=False)
-    rules: tuple[Rule, ...] = field(init=False, repr=False)
+    rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    every_time: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """Those of the rules that are asked again on each request."""
+    is_remembered: bool = field(init=False, repr=False, compare=False)
     read: Reader = field(init=False, repr=False, compare=False)
     source: KeySource = field(init=False, repr=False, compare=False)
     allowed: frozenset[str] = field(init=False, repr=False)
@@ -112,6 +120,31 @@ class Provider:
         if self.max_age is not None:
             rules.append(claims.no_older_than(self.max_age, self.leeway))
         self._set("rules", tuple(rules))
+        self._set("every_time", tuple(rule for rule in rules if rule.every_time))
+        if not (self.remember is None or isinstance(self.remember, bool)):
+            raise self._wrong("remember is True, False or None")
+        self._set("is_remembered", self.has_lasting_keys if self.remember is None else self.remember)
+
+    @property
+    def has_lasting_keys(self) -> bool:
+        """Whether one key vouches for many tokens; else each token has its own."""
+        return bool(getattr(self.source, "remembered", False))
+
+    def settled_for(self) -> float:
+        """Return for how many seconds the source need not be asked again for a key that it has just given."""
+        ask: Callable[[], float] | None = getattr(self.source, "settled_for", None)
+        return claims.FOREVER if ask is None else ask()
+
+    def holds(self, key: Key) -> bool:
+        """Say whether *key*, which the source has given, still counts."""
+        ask: Callable[[Key], bool] | None = getattr(self.source, "holds", None)
+        return ask is None or ask(key)
+
+    def watch(self, taken_out: Callable[[Key], None]) -> None:
+        """Have *taken_out*, a method, called with each key that counts no longer."""
+        tell: Callable[[Callable[[Key], None]], None] | None = getattr(self.source, "watch", None)
+        if tell is not None:
+            tell(taken_out)
 
     def _allowed(self) -> frozenset[str]:
         possible: frozenset[str] = getattr(self.source, "algorithms", ASYMMETRIC)

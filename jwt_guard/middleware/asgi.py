@@ -37,7 +37,9 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_GUARDED = ("http", "websocket")
 _LENGTH = len(b"authorization")
+_set, _reset = CURRENT.set, CURRENT.reset
 
 
 class ScopeRequest:
@@ -100,28 +102,30 @@ class GuardMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
         kind = scope["type"]
-        if kind == "lifespan":
+        if kind not in _GUARDED:
+            if kind != "lifespan":
+                message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
+                raise RuntimeError(message)
             await self.app(scope, receive, send)
             return
-        if kind not in ("http", "websocket"):
-            message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
-            raise RuntimeError(message)
         request = ScopeRequest(scope)
-        passes = self.preflight_passes and kind == "http" and is_preflight(request)
-        decision = Allow(None) if passes else self._glance(scope, request)
+        decision = self._at_once(scope, request)
         if decision is None:
             decision = await run(self.guard.decide(request))
         if not isinstance(decision, Allow):
             await answer(refuse(decision.error, request, self.guard.realm), scope, receive, send)
             return
-        inner, send = self.admitted(decision.credentials, scope, send)
-        token = CURRENT.set(decision.credentials)
+        credentials = decision.credentials
+        inner, send = self.admitted(credentials, scope, send)
+        token = _set(credentials)
         try:
             await self.app(inner, receive, send)
         finally:
-            CURRENT.reset(token)
+            _reset(token)
 
-    def _glance(self, scope: Scope, request: ScopeRequest) -> Decision | None:
+    def _at_once(self, scope: Scope, request: ScopeRequest) -> Decision | None:
+        if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
+            return Allow(None)  # a websocket has no method
         authorization: bytes | None = None
         for name, value in scope["headers"]:
             if len(name) == _LENGTH and name.lower() == b"authorization":
@@ -132,7 +136,10 @@ class GuardMiddleware:
 
     def admitted(self, credentials: Credentials | None, scope: Scope, send: Send) -> tuple[Scope, Send]:
         """Return what the application is given in place of *scope* and *send*."""
-        return {**scope, CREDENTIALS: credentials, REALM: self.guard.realm}, send
+        inner = dict(scope)
+        inner[CREDENTIALS] = credentials
+        inner[REALM] = self.guard.realm
+        return inner, send
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:

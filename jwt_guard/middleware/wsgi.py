@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from http import HTTPStatus
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -116,20 +117,16 @@ def _is_whole(body: Iterable[bytes], environ: Environ) -> bool:
 class InContext(Generic[T]):
     """A streamed body, each step of which runs in *context*."""
 
-    __slots__ = ("_body", "_context", "_steps")
+    __slots__ = ("_body", "_context")
 
     def __init__(self, body: Iterable[T], context: Context) -> None:
         self._body = body
         self._context = context
-        self._steps: Iterator[T] | None = None
 
     def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        if self._steps is None:
-            self._steps = self._context.run(iter, self._body)
-        return self._context.run(next, self._steps)
+        run: Any = self._context.run  # whose type says too little of what it calls
+        steps: Iterator[T] = run(iter, self._body)
+        return map(run, repeat(next), repeat(steps))  # with no step of ours in between
 
     def close(self) -> None:
         """Close the body, where it can be closed."""

@@ -16,6 +16,7 @@ from jwt_guard import (
     InsufficientScope,
     KeySettings,
     Policy,
+    Resolver,
     anyone,
     authenticated,
     by_route,
@@ -28,8 +29,8 @@ from jwt_guard import (
     shared_secret,
 )
 from jwt_guard.access.explain import Explanation, Step, explain
-from jwt_guard.errors import ClaimRejected, FetchFailed
-from jwt_guard.flow import Flow, call
+from jwt_guard.errors import ClaimRejected, FetchFailed, KeysUnavailable
+from jwt_guard.flow import Fetch, Flow, call, fetch
 from jwt_guard.messages import PlainRequest, Request
 from jwt_guard.runners import blocking
 from jwt_guard.tokens.claims import Rule, Statement
@@ -510,3 +511,76 @@ def test_other_refusals_get_what_advice_there_is(policy: Policy, advice: str) ->
 
     assert ["policy"] == failed(explanation)
     assert advice in str(step(explanation, "policy").advice)
+
+
+# --- tenants and revocation --------------------------------------------------------------------------
+
+
+def tenants(resolve: Any, *providers: Any, **more: Any) -> Guard:
+    return Guard(providers, resolver=Resolver(resolve, "https://{tenant}.test"), clock=lambda: NOW, **more)
+
+
+@pytest.mark.parametrize("iss", [ISSUER, "https://other.test", "https://nobody.test", "https://x.y.test", 5, None, {}])
+@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_tenants_token_is_explained_as_it_is_decided(iss: Any, alg: str, *, own: bool) -> None:
+    known = {"https://other.test": provider(issuer="https://other.test"), ISSUER: provider()}
+    of = tenants(known.get, *([provider(name="own")] if own else []))
+    text = mint(claims(iss=iss), alg=alg)
+
+    explanation = explained(of, text, *([known.get(iss)] if asks(of, iss) else []), request=as_request(text))
+    decision = blocking.run(of.decide(as_request(text)))
+
+    assert isinstance(decision, Allow) == ("ok" == explanation.verdict)
+    assert isinstance(decision, Deny) == ("failed" == explanation.verdict)
+
+
+def asks(of: Guard, iss: Any) -> bool:
+    own = any(iss in each.issuers for each in of.providers if isinstance(iss, str))
+    return not own and iss in (ISSUER, "https://other.test", "https://nobody.test")
+
+
+def test_a_resolver_that_fails_is_why() -> None:
+    def resolve(_issuer: str) -> Any:
+        raise ConnectionError
+
+    explanation = blocking.run(explain(tenants(resolve), mint(), now=NOW))
+
+    assert ["issuer"] == failed(explanation)
+    assert "the resolver raised ConnectionError" in str(step(explanation, "issuer").got)
+
+
+def test_a_resolver_that_asks_outside_is_not_asked_unless_that_is_allowed() -> None:
+    def resolve(_issuer: str) -> Any:
+        raise KeysUnavailable("not reached")
+
+    of = tenants(resolve)
+    object.__setattr__(of.resolver, "provider_for", lambda _issuer: fetching())
+    explanation = explained(of, mint())
+
+    assert "not checked" == step(explanation, "issuer").verdict == explanation.verdict
+
+
+def fetching() -> Flow[Any]:
+    yield from fetch(Fetch("https://tenants.test"))
+    return provider()
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+def test_a_token_that_was_taken_back_is_explained_as_it_is_decided(*, revoked: bool) -> None:
+    of = Guard([provider()], clock=lambda: NOW, revoked=lambda _: revoked)
+    text = mint()
+
+    explanation = explained(of, text, request=as_request(text))
+
+    assert isinstance(blocking.run(of.decide(as_request(text))), Deny) is revoked
+    assert (["revocation"] if revoked else []) == failed(explanation)
+
+
+def test_whether_a_token_that_names_nobody_was_taken_back_is_not_asked() -> None:
+    asked: list[Credentials] = []
+    of = Guard([provider()], clock=lambda: NOW, revoked=lambda who: bool(asked.append(who)))  # type: ignore[func-returns-value]
+    explanation = explained(of, mint(claims(sub=["a", "b"])))
+
+    assert "not checked" == step(explanation, "revocation").verdict
+    assert [] == asked

@@ -168,7 +168,6 @@ def test_glance_says_yes_only_to_nobody_on_an_open_route() -> None:
     assert None is routed.glance(None, request(path="//health"))
     assert None is routed.glance("", request(path="/health", authorization=""))
     assert None is routed.glance("Bearer x", request("x", path="/health"))
-    assert None is routed.glance(b"", request(path="/health", authorization=""))
 
 
 def test_a_route_asks_for_a_token_before_it_says_what_it_takes() -> None:
@@ -308,7 +307,7 @@ def test_unknown_kids_are_ruled_out_by_the_header_alone_where_nothing_can_be_ask
         assert isinstance(denied(of, request(mint(header={"kid": f"b{number}"})), same), UnknownKey)
         clock.forward(0.001)
 
-    error = denied(of, request(mint(header={"kid": "b"})))
+    error = denied(of, request(mint(header={"kid": "b3"})))
     assert isinstance(error, UnknownKey)
     assert "no provider has" in str(error)
     assert None is not allowed(of, request(mint()))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jwt_guard import keycloak, shared_secret
-from jwt_guard.access.identity import ClaimNames, _split, reader
+from jwt_guard.access.identity import ClaimNames, _set_of, _split, reader
 from jwt_guard.credentials import Credentials
 from jwt_guard.errors import ClaimRejected, Misconfigured
 from jwt_guard.tokens.claims import Claims
@@ -222,3 +222,13 @@ def test_a_human_with_the_name_of_an_account_is_a_human() -> None:
 
     assert "m" == of_keycloak.read(Claims(HEADER, claims), "x").user
     assert None is of_keycloak.read(Claims(HEADER, {**claims, "azp": "Mallory"}), "x").user
+
+
+def test_many_roles_are_not_kept() -> None:
+    before = _set_of.cache_info().currsize
+    for number in range(20):
+        roles = [f"{number}:{word}" for word in range(400)]
+        assert set(roles) == read({"roles": roles}).roles
+        refused({"roles": [""] * (number + 2)})
+
+    assert before == _set_of.cache_info().currsize

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jwt_guard import all_of, any_of, anyone, authenticated, by_route, claim, none_of, roles, scopes
-from jwt_guard.access.policy import Policy, ask, is_open
+from jwt_guard.access.policy import OfCredentials, Policy, ask, is_open
 from jwt_guard.credentials import Credentials, ReadOnly
 from jwt_guard.decision import Allow, Decision, Deny
 from jwt_guard.errors import FetchFailed, InsufficientScope, KeysUnavailable, Misconfigured, Unavailable
@@ -360,3 +360,15 @@ def test_what_is_neither_true_nor_false_opens_nothing(opens: Any) -> None:
     for each in (policy, all_of(anyone(), policy), any_of(policy, authenticated())):
         with pytest.raises(TypeError, match="is_open answers True or False"):
             is_open(each, REQUEST)
+
+
+def test_a_policy_of_credentials_needs_to_say_only_whom_it_lets_in() -> None:
+    class Nobody(OfCredentials):
+        def lets_in(self, _credentials: Credentials) -> bool:
+            return False
+
+    decision = asked(Nobody())
+
+    assert isinstance(decision, Deny)
+    assert isinstance(decision.error, InsufficientScope)
+    assert isinstance(asked(OfCredentials()), Allow)

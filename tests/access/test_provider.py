@@ -74,6 +74,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "an empty required claim": {"required": [""]},
     "a required claim that is none": {"required": [None]},
     "claim names in a dict": {"claims": {"user": "sub"}},
+    "a memory that is a number": {"remember": 1},
+    "a memory that is a text": {"remember": "yes"},
     "rules that are functions": {"extra_rules": [lambda *_: None]},
 }
 

@@ -145,7 +145,7 @@ def test_two_answers_in_turns_on_one_thread_do_not_mix() -> None:
 
 
 def test_an_answer_may_be_finished_on_another_thread() -> None:
-    steps: Any = guarded(generating)(environ_for("GET", "/", bearer()), start)
+    steps: Any = iter(guarded(generating)(environ_for("GET", "/", bearer()), start))
     said = [next(steps)]
     other = threading.Thread(target=lambda: said.extend(steps))
     other.start()

@@ -1,0 +1,321 @@
+"""A token that was verified a moment ago → its credentials, without verifying it again.
+
+A verdict is held for as long as every rule's yes holds, and no longer than the key behind it counts.  Only
+the exact text of the token finds it.  The latest few thousand keep their credentials; all others are tuples
+of plain values, which the garbage collector does not walk, and which become credentials when they are asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from ..credentials import Credentials, ReadOnly
+from ..decision import Allow
+from ..errors import Misconfigured, Revoked
+from ..tokens.claims import check
+from ..tokens.compact import parse
+
+T = TypeVar("T", str, bytes)
+V = TypeVar("V", Credentials, Allow)
+
+if TYPE_CHECKING:
+    from ..tokens.compact import Limits
+    from ..tokens.keys import Key
+    from .provider import Provider
+
+    _Recent: TypeAlias = tuple[T, float, "Ground", V]
+    _Plain: TypeAlias = tuple[str, float, int, str | None, str | None, str, str]
+
+__all__ = ["Ground", "Memory", "Remembered", "Revocation"]
+
+Revocation: TypeAlias = Callable[[Credentials], bool]
+"""Says of verified credentials whether they were taken back; asked on every request, so it must not wait."""
+
+_TAIL = slice(-16, None)  # of the signature, which nobody can choose; whether the rest is the same is looked at, too
+_RECENT = 2_048
+_OVERHEAD = 450  # octets of an entry beside the text of its token
+_RICH = 8_192  # octets of an entry with its credentials, whose claims somebody has read, and the header it came in
+_ONE_IN = 8
+_BEARER = "Bearer "
+_BACKWARDS = 1.0  # seconds by which two threads may look at the clock in the wrong order
+_MOST_GROUNDS = 4_096
+_NEVER = -float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How many verdicts a guard remembers, in each process."""
+
+    tokens: int = 16_384
+    """At least half as many are kept, and never more."""
+    octets: int = 67_108_864
+    """For all of them together, roughly; a quarter of it for those that keep their credentials."""
+
+    def __post_init__(self) -> None:
+        """Refuse a memory that holds nothing: None says that."""
+        for name in ("tokens", "octets"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise Misconfigured(f"memory: {name} is a whole number above 0; no memory at all is None")
+
+
+class Ground:
+    """What verdicts stand on: a provider and one of its keys, for some span of the guard's clock."""
+
+    __slots__ = ("is_resolved", "key", "looks", "number", "provider", "quick_until", "since")
+
+    def __init__(self, number: int, provider: Provider, key: Key | None, *, is_resolved: bool) -> None:
+        self.number = number
+        self.provider = provider
+        self.key = key
+        """None: one that was made for the token alone."""
+        self.is_resolved = is_resolved
+        """Whether the provider is one that is asked for on each request."""
+        self.since = _NEVER
+        """The clock has been later than this, so that every rule that waits for a time has seen it come."""
+        self.looks = _NEVER
+        """Until when the source of the key need not be asked."""
+        self.quick_until = _NEVER
+        """The same where nothing else is asked on a hit, else never."""
+
+
+class Remembered:
+    """The memory of one guard.
+
+    No lock is held: every step is one that the interpreter does at once, and two threads that get in each
+    other's way lose entries at worst.
+    """
+
+    def __init__(self, size: Memory, limits: Limits, clock: Callable[[], float], revoked: Revocation | None) -> None:
+        self._size: Final = size
+        self._limits: Final = limits
+        self._clock: Final = clock
+        self._revoked: Final = revoked
+        self._most_recent: Final = max(1, min(_RECENT, size.tokens // 2, size.octets // 4 // _RICH))
+        self._grounds: dict[int, Ground] = {}
+        self._by_key: dict[tuple[int, int], Ground] = {}
+        self._numbers = count(1)
+        self._recent: Final[dict[str, _Recent[str, Credentials]]] = {}
+        self._values: Final[dict[str, _Recent[str, Allow]]] = {}
+        self._octet_values: Final[dict[bytes, _Recent[bytes, Allow]]] = {}
+        self._young: dict[int, _Plain] = {}
+        self._old: dict[int, _Plain] = {}
+        self._dying: dict[int, _Plain] = {}
+        self._octets = 0
+        self._hits = 0
+        self.recall: Final = _quick(self._recent, clock, self.recall_for)
+        """(text) → whom the token *text* names, if it was verified a moment ago and nothing has changed since.
+
+        Raises as :meth:`recall_for`, which does what is not done at once.
+        """
+        self.recall_value: Final = _quick(self._values, clock, self._recall_value)
+        """(value of an ``Authorization`` header) → the same as Allow; None, too, where it is written in another way."""
+        self.recall_octets: Final = _quick(self._octet_values, clock, self._recall_octets)
+        """(the same value in octets) → the same."""
+
+    def _recall_value(self, value: str) -> Allow | None:
+        return self._recall_from(value, value, self._values)
+
+    def _recall_octets(self, value: bytes) -> Allow | None:
+        return self._recall_from(value, value.decode("latin-1"), self._octet_values)
+
+    def _recall_from(self, value: T, header: str, values: dict[T, _Recent[T, Allow]]) -> Allow | None:
+        """Recall the token in *header*, and hold the *value* it came as, so that it need not be taken apart again."""
+        if not header.startswith(_BEARER):
+            return None
+        text = header[len(_BEARER) :]
+        credentials = self.recall(text)
+        if credentials is None:
+            return None
+        allow = Allow(credentials)
+        held: _Recent[str, Credentials] | None = self._recent.get(text[_TAIL])
+        if held is not None and held[0] == text and held[3] is credentials:
+            _, until, ground, _ = held
+            self._put(values, value[_TAIL], (value, until, ground, allow))
+        return allow
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def recall_for(self, text: str, resolved: Provider | None = None) -> Credentials | None:
+        """Return whom the token *text* names, if it was verified a moment ago and nothing has changed since.
+
+        A verdict for a provider that was *resolved* is given only to who has asked for that provider again.
+        Raises Revoked, and ClaimRejected where a rule that is asked every time says no.
+        """
+        if text.__class__ is not str:
+            return None
+        tail = text[_TAIL]
+        place = hash(tail)
+        entry = self._young.get(place)
+        if entry is None:
+            entry = self._old.get(place)
+            if entry is None:
+                return None
+            self._young[place] = entry
+            self._count(entry[0])
+        known, until, number, user, client, scopes, roles = entry
+        ground = self._grounds.get(number)
+        now = self._clock()
+        if ground is None or known != text or not (ground.since <= now < until and now < ground.looks):
+            return None
+        if ground.is_resolved and ground.provider is not resolved:
+            return None
+        kept = self._recent.get(tail)
+        if kept is not None and kept[0] == text and kept[2] is ground:
+            credentials = kept[3]
+        else:
+            claims = _Unread(text, self._limits)
+            credentials = Credentials(user, client, _split(scopes), _split(roles), ground.provider.name, claims)
+            self._hits += 1
+            # Where there is no room, one in eight: what is asked for again and again gets nearer.
+            if len(self._recent) < self._most_recent or not self._hits % _ONE_IN:
+                self._put(self._recent, tail, (known, until, ground, credentials))
+        if ground.provider.every_time:
+            check(parse(text, self._limits), ground.provider.every_time, now)
+        if self._revoked is not None and self._revoked(credentials):
+            raise Revoked
+        return credentials
+
+    def issuer_of(self, text: str) -> str | None:
+        """Return whose token *text* is, if it is held for a provider that a resolver gave and that has one issuer."""
+        place = hash(text[_TAIL])
+        entry = self._young.get(place) or self._old.get(place)
+        ground = None if entry is None or entry[0] != text else self._grounds.get(entry[2])
+        if ground is None or not ground.is_resolved or len(ground.provider.issuers) > 1:
+            return None
+        (issuer,) = ground.provider.issuers
+        return issuer
+
+    def remember(self, text: str, credentials: Credentials, span: tuple[float, float], ground: Ground) -> None:
+        """Hold that *text* names *credentials*, as found at the first moment of *span*, until the last."""
+        now, until = span
+        if now < ground.since:  # the clock was put back: what was held may not be due yet
+            self._forget(ground)
+            return
+        provider = ground.provider
+        ground.since = max(ground.since, now - _BACKWARDS)
+        ground.looks = now + provider.settled_for()
+        if not (ground.is_resolved or provider.every_time or self._revoked is not None):
+            ground.quick_until = ground.looks
+        client = credentials.client
+        self._young[hash(text[_TAIL])] = (
+            text,
+            float(until),  # a date is a whole number, which takes twice as long to compare with the clock
+            ground.number,
+            credentials.user,
+            client and _shared(client),
+            _joined(credentials.scopes),
+            _joined(credentials.roles),
+        )
+        self._count(text)
+        if ground.key is not None and not provider.holds(ground.key):
+            self._forget(ground)  # it was taken out while we verified
+
+    def ground(self, provider: Provider, key: Key, *, is_resolved: bool = False) -> Ground:
+        """Return what verdicts by *key* of *provider* stand on; *is_resolved* where a resolver gave the provider."""
+        lasting = key if provider.has_lasting_keys else None
+        ground = self._by_key.get((id(provider), id(lasting)))
+        if ground is None:
+            ground = Ground(next(self._numbers), provider, lasting, is_resolved=is_resolved)
+            self._grounds[ground.number] = self._by_key[id(provider), id(lasting)] = ground
+            provider.watch(self.forget)
+            if len(self._grounds) > _MOST_GROUNDS:
+                self._forget(next(iter(self._grounds.values())))
+        return ground
+
+    def forget(self, key: Key) -> None:
+        """Hold nothing any longer that *key* has vouched for."""
+        for ground in tuple(self._grounds.values()):
+            if ground.key is key:
+                self._forget(ground)
+
+    def _forget(self, ground: Ground) -> None:
+        ground.looks = ground.quick_until = _NEVER  # for the entries that still lie about
+        self._grounds.pop(ground.number, None)
+        self._by_key.pop((id(ground.provider), id(ground.key)), None)
+
+    def _put(self, entries: dict[T, _Recent[T, V]], tail: T, entry: _Recent[T, V]) -> None:
+        if len(entries) >= self._most_recent and tail not in entries:
+            for other in tuple(islice(entries, (self._most_recent + 1) // 2)):
+                entries.pop(other, None)
+        entries[tail] = entry
+
+    def _count(self, text: str) -> None:
+        self._octets += len(text) + _OVERHEAD
+        for _ in range(2):  # to drop them all at once would stop the world
+            with suppress(KeyError):
+                self._dying.popitem()
+        young = self._young
+        if len(young) * 2 < self._size.tokens and self._octets * 8 < self._size.octets * 3:
+            return
+        if young is self._young:  # else another thread has just done so
+            self._dying, self._old, self._young = self._old, young, {}
+            self._octets = 0
+
+
+def _quick(
+    recent: Mapping[T, _Recent[T, V]],
+    clock: Callable[[], float],
+    otherwise: Callable[[T], V | None],
+) -> Callable[[T], V | None]:
+    """Return what most requests need of a memory and no more; *otherwise* does the rest.
+
+    A closure, since looking a name up in an object takes as long as a comparison here.
+    """
+
+    def recall(text: T) -> V | None:
+        try:
+            entry = recent.get(text[_TAIL])
+        except TypeError:  # no text at all
+            return None
+        if entry is None:
+            return otherwise(text)
+        known, until, ground, kept = entry
+        now = clock()
+        if known == text and now < until and ground.since <= now < ground.quick_until:
+            return kept
+        return otherwise(text)
+
+    return recall
+
+
+class _Unread(ReadOnly):
+    """The claims of a token that was verified before, read from it when somebody wants one."""
+
+    __slots__ = ("_limits", "_read", "_text")
+
+    def __init__(self, text: str, limits: Limits) -> None:
+        self._text = text
+        self._limits = limits
+        self._read: Mapping[str, Any] | None = None
+
+    @property
+    def _values(self) -> Mapping[str, Any]:  # type: ignore[override]  # where the others keep them
+        if self._read is None:
+            self._read = parse(self._text, self._limits).values
+        return self._read
+
+
+# Texts and sets that many tokens share are held once.  A name has no line break in it (see identity.py).
+
+
+@lru_cache(maxsize=1_024)
+def _shared(text: str) -> str:
+    return text
+
+
+@lru_cache(maxsize=1_024)
+def _joined(names: frozenset[str]) -> str:
+    return "\n".join(sorted(names))
+
+
+@lru_cache(maxsize=1_024)
+def _split(text: str) -> frozenset[str]:
+    return frozenset(text.split("\n")) if text else frozenset()
