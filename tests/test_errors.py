@@ -20,7 +20,9 @@ from jwt_guard.errors import (
     Misconfigured,
     MissingToken,
     Refused,
+    Revoked,
     SaltFailed,
+    StoreFailed,
     Unavailable,
     UnknownIssuer,
     UnknownKey,
@@ -35,6 +37,7 @@ EACH = [
     (UnknownKey("k", "ES256"), 401, "invalid_token"),
     (BadSignature("k", "ES256"), 401, "invalid_token"),
     (SaltFailed("no salt"), 401, "invalid_token"),
+    (Revoked(), 401, "invalid_token"),
     (ClaimRejected("aud", "not us"), 401, "invalid_token"),
     (Expired("exp", "over"), 401, "invalid_token"),
     (InsufficientScope(), 403, "insufficient_scope"),
@@ -43,6 +46,7 @@ EACH = [
     (Unavailable("later"), 503, None),
     (KeysUnavailable("no keys"), 503, None),
     (FetchFailed("https://id.test", "no answer"), 503, None),
+    (StoreFailed("no answer"), 503, None),
 ]
 
 
@@ -65,6 +69,7 @@ def test_a_wrong_configuration_is_no_answer_to_a_request() -> None:
 
 def test_an_error_reads_as_its_reason() -> None:
     assert "no bearer token was sent" == str(MissingToken())
+    assert "the token was revoked" == str(Revoked())
     assert "no provider has this issuer: 'x'" == str(UnknownIssuer("x"))
     assert "no such key: kid 'k', alg 'ES256'" == str(UnknownKey("k", "ES256"))
     assert "the signature does not verify: kid None, alg 'ES256'" == str(BadSignature(None, "ES256"))

@@ -28,10 +28,11 @@ _COMMANDS = {
     "demo": "start an issuer and guarded apps on this machine, and show who is let in and why",
     "check": "say what is wrong or risky with a configuration",
     "explain": "go through a token: what was expected, what was got, what to do about it",
+    "doctor": "ask each issuer for its keys, and say what is wrong and what to do",
     "verify": "say whom a token names, or why it is refused",
     "mint": "make a token with a local key, for trying things out",
 }
-_LATER = ("serve", "export", "doctor", "keys", "poet", "assertion", "dev-issuer", "fhir-demo")
+_LATER = ("serve", "export", "keys", "poet", "assertion", "dev-issuer", "fhir-demo")
 _LONG = re.compile(r"\S{24,}")
 _USAGE = 2
 _INTERRUPTED = 130

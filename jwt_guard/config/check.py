@@ -16,6 +16,8 @@ from ..access.routes import Route
 from ..errors import Misconfigured, shown
 from ..sources.address import why_not
 from ..sources.fixed import FixedKeys
+from ..sources.salted import SaltedKeys
+from ..stores.address import is_exposed
 from ..tokens.algorithms import HMAC
 from .load import find, guard_from, read
 from .values import Table, WrongConfig, is_in_clear
@@ -24,7 +26,9 @@ __all__ = ["Finding", "Severity", "check"]
 
 Severity: TypeAlias = Literal["wrong", "risky"]
 _MUCH_LEEWAY = 60
+_LONG = 604_800  # seconds: a week
 _PASSWORD = re.compile(r"//[^/:]*:([^/]+)@")  # in a URL
+_PASSWORD_IN_FILE = "its password is in the file: write ${NAME}, and keep it elsewhere"
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -49,18 +53,20 @@ def check(path: str | Path | None = None) -> list[Finding]:
         return [Finding("wrong", error.place, error.reason)]
     except Misconfigured as error:
         return [Finding("wrong", "", str(error))]
-    of_values = [*_of_providers(root, guard.providers), *_of_keys(root)]
+    of_values = [*_of_providers(root, guard), *_of_keys(root), *_of_store(root), *_of_memory(root)]
     return [*of_values, *_of_file(root), *_of_routes(root, guard)]
 
 
 # --- providers ---------------------------------------------------------------------------------------
 
 
-def _of_providers(root: Table, providers: Sequence[Provider]) -> Iterator[Finding]:
+def _of_providers(root: Table, guard: Guard) -> Iterator[Finding]:
     tables = root.inner("providers")
-    for provider in providers:
+    for provider in guard.providers:
         table = tables.inner(provider.name)
         yield from _of_provider(table, provider)
+        if provider.remember:
+            yield from _of_remembering(table, provider, off=guard.memory is None)
         if isinstance(provider.source, FixedKeys):
             yield from _of_key_file(table, provider.source)
 
@@ -81,10 +87,22 @@ def _of_provider(table: Table, provider: Provider) -> Iterator[Finding]:
         yield Finding("risky", f"{place}.secret", "the secret is in the file: write ${NAME}, and keep it elsewhere")
 
 
+def _of_remembering(table: Table, provider: Provider, *, off: bool) -> Iterator[Finding]:
+    place = f"{table.place}.remember"
+    if off:
+        yield Finding("wrong", place, "nothing is remembered, since memory = false says so")
+    elif isinstance(provider.source, SaltedKeys):
+        sentence = (
+            "a salt that changes takes a token back only when it expires: leave remember out, unless none changes"
+        )
+        yield Finding("risky", place, sentence)
+
+
 def _of_file(root: Table) -> Iterator[Finding]:
     providers = root.inner("providers")
     secrets = [providers.inner(name).values.get("secret") for name in providers.values]
-    if any(map(is_in_clear, [*secrets, _password(root.table("keys"))])) and _others_may(root.file, _READ):
+    passwords = [_password(root.table("keys"), "proxy"), _password(root.table("store"), "url")]
+    if any(map(is_in_clear, [*secrets, *passwords])) and _others_may(root.file, _READ):
         yield Finding("risky", "", "the file has a secret in it, and others may read it: chmod 600")
     if _others_may(root.file, _WRITE):
         yield Finding("risky", "", "others may write the file, and so decide who is let in: chmod go-w")
@@ -123,16 +141,49 @@ def _others_may(path: Path, mode: int) -> bool:
 
 def _of_keys(root: Table) -> Iterator[Finding]:
     table = root.table("keys")
-    for host in (table and table.list_of_texts("plain_http_hosts")) or ():
+    if table is None:
+        return
+    for host in table.list_of_texts("plain_http_hosts") or ():
         sentence = f"{shown(host)} may be asked without TLS: whoever is in between can give us keys"
         yield Finding("risky", "keys.plain_http_hosts", sentence)
-    if is_in_clear(_password(table)):
-        yield Finding("risky", "keys.proxy", "its password is in the file: write ${NAME}, and keep it elsewhere")
+    if is_in_clear(_password(table, "proxy")):
+        yield Finding("risky", "keys.proxy", _PASSWORD_IN_FILE)
+    if (table.seconds("usable_for") or 0) > _LONG:
+        sentence = "a key that was taken out, since it was stolen perhaps, counts for so long while its issuer is down"
+        yield Finding("risky", "keys.usable_for", sentence)
+    if table.seconds("cooldown") == 0:
+        sentence = "whoever makes up names of keys can have us ask the issuer as often as they like"
+        yield Finding("risky", "keys.cooldown", sentence)
+    if table.has("snapshot"):
+        folder = table.path("snapshot", "folder")
+        if folder.exists() and _others_may(folder, stat.S_IRWXG | stat.S_IRWXO):
+            sentence = "others may read or change what is in the folder: chmod 700"
+            yield Finding("risky", "keys.snapshot", sentence)
 
 
-def _password(keys: Table | None) -> str | None:
-    """Return the password of the proxy as it is written, if there is one."""
-    written = keys.values.get("proxy") if keys else None
+def _of_store(root: Table) -> Iterator[Finding]:
+    table = root.table("store")
+    if table is None:
+        return
+    if is_exposed(table.text("url") or ""):
+        sentence = "it has no TLS: whoever is in between can give us keys; write rediss://"
+        yield Finding("risky", "store.url", sentence)
+    if is_in_clear(_password(table, "url")):
+        yield Finding("risky", "store.url", _PASSWORD_IN_FILE)
+
+
+def _of_memory(root: Table) -> Iterator[Finding]:
+    if root.values.get("memory") is False:
+        sentence = (
+            "every request pays for its signature again, and nothing is safer for it: "
+            "a key that is taken out counts at once with memory, too"
+        )
+        yield Finding("risky", "memory", sentence)
+
+
+def _password(table: Table | None, key: str) -> str | None:
+    """Return the password in the URL at *key* as it is written, if there is one."""
+    written = table.values.get(key) if table else None
     found = _PASSWORD.search(written) if isinstance(written, str) else None
     return found and found[1]
 

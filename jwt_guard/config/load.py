@@ -7,14 +7,16 @@ import re
 import ssl
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..access.challenge import quoted
 from ..access.guard import Guard
+from ..access.remembered import Memory
 from ..errors import Misconfigured
 from ..flow import Trust
 from ..sources.jwks import KeySettings
+from ..stores.address import usable
 from ..tokens.compact import DEFAULT_LIMITS, Limits
 from .providers import read_provider
 from .routes import read_routes
@@ -29,10 +31,12 @@ __all__ = ["find", "guard_from", "load", "read"]
 
 _VARIABLE = "JWT_GUARD_CONFIG"
 _USUAL = "guard.toml"
-_KNOWN = ("realm", "providers", "routes", "keys", "limits")
-_LATER = ("gateway", "store", "fhir", "openapi", "shadow", "audit")
+_KNOWN = ("realm", "providers", "routes", "keys", "store", "memory", "limits")
+_LATER = ("gateway", "fhir", "openapi", "shadow", "audit")
+_LATER_OF_STORE = ("revocation_when_unknown", "every_request")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
 _DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far
+_SIZES = ("tokens", "octets")
 _DURATIONS = ("timeout", "fresh_for", "usable_for", "cooldown")
 
 
@@ -91,10 +95,10 @@ def _within(value: object) -> Iterable[object]:
 def guard_from(root: Table) -> Guard:
     """Return the guard that the file, once read, describes."""
     root.only(_KNOWN, _LATER)
-    realm, settings, limits = _realm(root), _key_settings(root), _limits(root)
+    realm, settings, limits, memory = _realm(root), _key_settings(root), _limits(root), _memory(root)
     providers, policy = _providers(root, settings), read_routes(root)
     try:
-        return Guard(providers, policy, realm, limits)
+        return Guard(providers, policy, realm, limits, memory=memory)
     except Misconfigured as error:
         raise root.wrong("providers", str(error)) from None  # each of them is good: two do not go together
 
@@ -118,11 +122,11 @@ def _providers(root: Table, settings: KeySettings) -> list[Provider]:
 
 
 def _key_settings(root: Table) -> KeySettings:
-    table = root.table("keys")
+    store, table = _store(root), root.table("keys")
     if table is None:
-        return KeySettings()
-    table.only((*_DURATIONS, "plain_http_hosts", "ca_file", "proxy"))
-    durations: dict[str, float] = {}
+        return KeySettings(store=store)
+    table.only((*_DURATIONS, "plain_http_hosts", "ca_file", "proxy", "snapshot"))
+    durations: dict[str, Any] = {}
     for name in _DURATIONS:
         seconds = table.seconds(name)
         if seconds is not None:
@@ -133,7 +137,53 @@ def _key_settings(root: Table) -> KeySettings:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise table.wrong("plain_http_hosts", "names of hosts are expected, without scheme, port or wildcard")
-    return KeySettings(plain_http_hosts=hosts, trust=Trust(_ca_file(table), _proxy(table)), **durations)
+    trust = Trust(_ca_file(table), _proxy(table))
+    return KeySettings(plain_http_hosts=hosts, trust=trust, store=store, snapshot=_snapshot(table), **durations)
+
+
+def _store(root: Table) -> str | None:
+    table = root.table("store")
+    if table is None:
+        return None
+    table.only(("url",), _LATER_OF_STORE)
+    url = table.text("url")
+    if not url:
+        raise table.wrong("url", "it is required: redis://HOST:PORT/0, rediss:// for TLS, or unix:///PATH")
+    try:
+        usable(url)
+    except Misconfigured as error:  # which repeats nothing of it: there may be a password in it
+        raise table.wrong("url", str(error)) from None
+    return url
+
+
+def _snapshot(table: Table) -> Path | None:
+    if not table.has("snapshot"):
+        return None
+    folder = table.path("snapshot", "folder")
+    if str(table.text("snapshot")).startswith("~"):
+        raise table.wrong("snapshot", "~ is for shells; write ${HOME}")
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise table.wrong("snapshot", "the name of a folder is expected, and this is none")
+    except OSError as error:  # one of its parents is none, say
+        raise table.wrong("snapshot", f"the folder cannot be used: {error.strerror}") from None
+    return folder
+
+
+def _memory(root: Table) -> Memory | None:
+    """Return how much is remembered, None where ``memory = false`` says that nothing is."""
+    written = root.values.get("memory")
+    if written is None or isinstance(written, bool):
+        return None if written is False else Memory()
+    if not isinstance(written, dict):
+        raise root.wrong("memory", "a table, or false, is expected")
+    table = root.inner("memory")
+    table.only(_SIZES)
+    for name in _SIZES:
+        if table.values.get(name) == 0:
+            raise table.wrong(name, "a whole number above 0 is expected; memory = false switches it off")
+    sizes = {name: table.whole(name) for name in _SIZES}
+    return Memory(**{name: size for name, size in sizes.items() if size is not None})
 
 
 def _ca_file(table: Table) -> str | None:

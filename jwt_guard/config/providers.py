@@ -40,9 +40,11 @@ _LATER_PROFILES = (
     "auth0", "authentik", "client_assertion", "cognito", "entra", "google_id_token", "hti_launch", "id_token",
     "joat_tokens", "koppeltaal", "okta", "smart", "zitadel",
 )  # fmt: skip
-_COMMON = ("profile", "issuer", "audience", "algorithms", "leeway", "typ", "max_age", "required", "claims", *KEYS)
+_COMMON = (
+    "profile", "issuer", "audience", "algorithms", "leeway", "typ", "max_age", "required", "remember", "claims", *KEYS,
+)  # fmt: skip
 _LATER = (
-    "introspection_url", "client_id", "client_secret", "client_key_file", "remember",
+    "introspection_url", "client_id", "client_secret", "client_key_file",
     "tenant", "tenants", "domain", "region", "pool", "clients",
 )  # fmt: skip
 _CLAIMS = ("user", "client", "scopes", "roles")
@@ -69,6 +71,7 @@ def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
         "typ": _types(table),
         "max_age": table.seconds("max_age"),
         "required": table.list_of_texts("required"),
+        "remember": table.flag("remember"),
         **{argument: table.text(argument) for argument in arguments},
     }
     given = {key: value for key, value in given.items() if value is not None}

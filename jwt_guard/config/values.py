@@ -153,13 +153,13 @@ class Table:
             self._table(f"{self._at(key)}[{number}]", item, key, expected) for number, item in enumerate(items, 1)
         )
 
-    def path(self, key: str) -> Path:
-        """Return the file named at *key*, which is there, relative to this file."""
+    def path(self, key: str, kind: str = "file") -> Path:
+        """Return the file, or what *kind* says, named at *key*, which is there, relative to this file."""
         text = self.text(key)
         if not text:
-            raise self.wrong(key, "the name of a file is expected, not an empty text")
+            raise self.wrong(key, f"the name of a {kind} is expected, not an empty text")
         if "\0" in text:
-            raise self.wrong(key, "the name of a file is expected, and none has a NUL in it")
+            raise self.wrong(key, f"the name of a {kind} is expected, and none has a NUL in it")
         return self.file.parent / text
 
     def _at(self, key: str) -> str:

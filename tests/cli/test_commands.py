@@ -127,9 +127,7 @@ def test_output_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
 # --- what is not a command ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "export", "doctor", "keys", "poet", "assertion", "dev-issuer", "fhir-demo"]
-)
+@pytest.mark.parametrize("command", ["serve", "export", "keys", "poet", "assertion", "dev-issuer", "fhir-demo"])
 def test_commands_of_later_versions_are_refused_by_name(run: Run, command: str) -> None:
     assert (2, "", f"jwt-guard: {command} is not part of this version\n") == run(command, "--help")
 
@@ -137,7 +135,7 @@ def test_commands_of_later_versions_are_refused_by_name(run: Run, command: str) 
 def test_an_unknown_command_is_refused_with_the_nearest(run: Run) -> None:
     assert (2, "", "jwt-guard: there is no such command; did you mean check?\n") == run("chek")
     assert 2 == run("xyz")[0]
-    assert "there are demo, check, explain, verify, mint" in run("xyz")[2]
+    assert "there are demo, check, explain, doctor, verify, mint" in run("xyz")[2]
 
 
 def test_without_a_command_there_is_help_and_status_2(run: Run) -> None:
@@ -149,7 +147,7 @@ def test_without_a_command_there_is_help_and_status_2(run: Run) -> None:
 
 def test_the_version_and_each_help_text_can_be_asked_for(run: Run) -> None:
     assert re.fullmatch(r"jwt-guard \S.*\n", run("--version")[1])
-    for command in ("demo", "check", "explain", "verify", "mint"):
+    for command in ("demo", "check", "explain", "doctor", "verify", "mint"):
         status, out, err = run(command, "--help")
 
         assert (0, "") == (status, err)

@@ -77,11 +77,74 @@ def test_a_variable_that_names_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch)
         ({"jwks_file": None, "secret": '"an octet or thirty-two of them, at least"'}, "", "providers.shop.secret"),
         ({}, "[keys]\nplain_http_hosts = ['keys.test']", "keys.plain_http_hosts"),
         ({}, "[keys]\nproxy = 'http://me:hidden@proxy.test:3128'", "keys.proxy"),
+        ({}, "[keys]\nusable_for = 604_801", "keys.usable_for"),
+        ({}, "[keys]\ncooldown = 0", "keys.cooldown"),
+        ({}, "[keys]\nsnapshot = 'for_all'", "keys.snapshot"),
+        ({}, "[store]\nurl = 'redis://redis.test:6379'", "store.url"),
+        ({}, "[store]\nurl = 'rediss://:hidden@redis.test:6379'", "store.url"),
+        ({"jwks_file": None, "salt": '"json:dumps"', "remember": "true"}, "", "providers.shop.remember"),
         ({}, "[[routes]]\npath = '/**'\nallow = 'anyone'", "routes[1].allow"),
     ],
 )
-def test_what_is_risky_is_said_with_its_place(write: Write, changes: dict[str, Any], more: str, place: str) -> None:
+def test_what_is_risky_is_said_with_its_place(
+    write: Write, tmp_path: Path, changes: dict[str, Any], more: str, place: str
+) -> None:
+    (tmp_path / "for_all").mkdir()
+    (tmp_path / "for_all").chmod(0o750)
+
     assert [("risky", place)] == found(write(more, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({}, "[keys]\nusable_for = 604_800\ncooldown = 0.5\nsnapshot = 'not_there_yet'"),
+        ({}, "[keys]\nsnapshot = 'for_us'"),
+        ({}, "[store]\nurl = 'redis://127.0.0.1:6379/1'"),
+        ({}, "[store]\nurl = 'redis://[::1]:6379'"),
+        ({}, "[store]\nurl = 'rediss://redis.test'"),
+        ({}, "[store]\nurl = 'unix:///run/redis.sock'"),
+        ({}, "[memory]\ntokens = 1"),
+        ({"remember": "true"}, ""),
+        ({"remember": "false"}, ""),
+        ({"jwks_file": None, "salt": '"json:dumps"', "remember": "false"}, ""),
+        ({"jwks_file": None, "salt": '"json:dumps"'}, ""),
+    ],
+)
+def test_what_is_the_plain_way_to_keep_keys_and_verdicts_is_no_risk(
+    write: Write, tmp_path: Path, changes: dict[str, str | None], more: str
+) -> None:
+    (tmp_path / "for_us").mkdir(mode=0o700)
+
+    assert [] == check(write(more, **changes))
+
+
+def test_a_memory_that_is_off_is_worth_a_thought(write: Write) -> None:
+    file = write()
+    file.write_text(f"memory = false\n{file.read_text()}")
+
+    assert [("risky", "memory")] == found(file)
+
+
+def test_a_provider_that_is_to_be_remembered_without_any_memory_is_wrong(write: Write) -> None:
+    file = write(remember="true")
+    file.write_text(f"memory = false\n{file.read_text()}")
+
+    assert [("wrong", "providers.shop.remember"), ("risky", "memory")] == found(file)
+
+
+def test_the_password_of_a_store_belongs_into_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hidden")
+    monkeypatch.setenv("STORE", "rediss://:hidden@redis.test")
+
+    for url in ("${STORE}", "rediss://:${PASSWORD}@redis.test", "rediss://redis.test:6379", "rediss://me@redis.test"):
+        assert [] == check(write(f"[store]\nurl = '{url}'")), url
+    file = write("[store]\nurl = 'rediss://me:hidden@redis.test'")
+    (finding,) = check(file)
+    assert ("risky", "store.url") == (finding.severity, finding.place)
+    assert "hidden" not in finding.sentence
+    file.chmod(0o640)
+    assert [("risky", "store.url"), ("risky", "")] == found(file)
 
 
 @pytest.mark.parametrize("key", ["jwks_url", "discovery_url"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import jwt_guard
-from jwt_guard import Allow, Deny, Guard, InsufficientScope, Misconfigured
+from jwt_guard import Allow, Deny, Guard, InsufficientScope, Memory, Misconfigured
 from jwt_guard.config.values import WrongConfig
 from jwt_guard.errors import AmbiguousPath, ClaimRejected, GuardError, MethodNotAllowed, MissingToken
 from jwt_guard.issuing.issuer import sign
@@ -37,6 +37,7 @@ audience = "orders"
 jwks_file = "keys.json"
 """
 WHO = str(claims()["sub"])
+STORES = "redis://HOST:PORT/0, rediss:// for TLS, or unix:///PATH"
 
 
 @pytest.fixture
@@ -389,6 +390,75 @@ def test_a_certificate_file_is_looked_at_when_it_is_named(write: Write, tmp_path
     assert str(tmp_path / "ca.pem") == source.settings.trust.ca_file
 
 
+STORE = "rediss://guard:hidden@redis.test:6380/3"
+
+
+def test_a_store_and_a_snapshot_are_for_every_provider_that_fetches_keys(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD", "hidden")
+    fetching = SHOP.replace('jwks_file = "keys.json"', "")
+    other = fetching.replace("shop", "other").replace("https://id.test", "https://other.test")
+    more = '[keys]\nsnapshot = "var/keys"\n[store]\nurl = "rediss://guard:${PASSWORD}@redis.test:6380/3"'
+
+    guard = jwt_guard.load(write(f"{fetching}{other}{more}"))
+
+    for provider in guard.providers:
+        assert isinstance(provider.source, RemoteKeys)
+        assert STORE == provider.source.settings.store
+        assert tmp_path / "var/keys" == provider.source.settings.snapshot
+    assert "hidden" not in repr(guard)
+
+
+def test_a_store_needs_no_table_of_keys(write: Write) -> None:
+    guard = jwt_guard.load(write(SHOP.replace('jwks_file = "keys.json"', "") + f"[store]\nurl = '{STORE}'"))
+    source = guard.providers[0].source
+
+    assert isinstance(source, RemoteKeys)
+    assert (STORE, None) == (source.settings.store, source.settings.snapshot)
+
+
+def test_a_store_without_its_package_is_refused_with_how_to_get_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jwt_guard.stores.address.find_spec", lambda _name: None)
+
+    wrong = refused(write(f"{SHOP}[store]\nurl = 'redis://127.0.0.1:6379'"))
+
+    assert "store.url" == wrong.place
+    assert "pip install 'jwt-guard[redis]'" in wrong.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "memory"),
+    [
+        ("", Memory()),
+        ("memory = true", Memory()),
+        ("memory = false", None),
+        ("[memory]", Memory()),
+        ("[memory]\ntokens = 100_000\noctets = 1_000", Memory(100_000, 1_000)),
+        ("[memory]\noctets = 5", Memory(octets=5)),
+    ],
+)
+def test_the_file_says_how_much_is_remembered(write: Write, text: str, memory: Memory | None) -> None:
+    assert memory == jwt_guard.load(write(f"{text}\n{SHOP}")).memory
+
+
+@pytest.mark.parametrize(("line", "remembered"), [("", True), ("remember = false", False), ("remember = true", True)])
+def test_a_provider_says_whether_its_tokens_are_remembered(write: Write, line: str, remembered: bool) -> None:
+    for profile in ("", 'profile = "keycloak"\n', 'profile = "rfc9068"\n'):
+        (provider,) = jwt_guard.load(write(SHOP + profile + line)).providers
+
+        assert remembered == provider.is_remembered
+
+
+def test_salted_tokens_are_remembered_only_where_the_file_says_so(write: Write) -> None:
+    salted = SHOP.replace('jwks_file = "keys.json"', 'salt = "json:dumps"')
+
+    assert not jwt_guard.load(write(salted)).providers[0].is_remembered
+    assert jwt_guard.load(write(f"{salted}remember = true")).providers[0].is_remembered
+
+
 # --- the environment ---------------------------------------------------------------------------------
 
 
@@ -434,14 +504,13 @@ def refused(file: Path) -> WrongConfig:
     ("text", "place", "reason"),
     [
         ("[gateway]\nlisten = 'x'", "", "[gateway] is not supported by this version"),
-        ("[store]", "", "[store] is not supported by this version"),
         ("[fhir]", "", "[fhir] is not supported by this version"),
         ("[[audit]]", "", "[[audit]] is not supported by this version"),
         ("openapi = 'x.yaml'", "", "openapi is not supported by this version"),
         ("relm = 'x'", "relm", "there is no such key; did you mean realm?"),
         ("[provider.x]", "provider", "there is no such key; did you mean providers?"),
         ("[gatewey]", "gatewey", "there is no such key; did you mean gateway?"),
-        ("xyz = 1", "xyz", "there is no such key; known here: keys, limits, providers, realm, routes"),
+        ("xyz = 1", "xyz", "there is no such key; known here: keys, limits, memory, providers, realm, routes, store"),
         ("realm = 7", "realm", "a text is expected, not a whole number"),
         ("realm = 'ä'", "realm", "a header carries printable ASCII"),
         ("keys = 7", "keys", "a table is expected, not a whole number"),
@@ -459,6 +528,29 @@ def refused(file: Path) -> WrongConfig:
             "keys.plain_http_hosts",
             "names of hosts are expected, without scheme, port or wildcard",
         ),
+        ("[store]", "store.url", f"it is required: {STORES}"),
+        ("[store]\nurl = ''", "store.url", f"it is required: {STORES}"),
+        ("[store]\nurl = 6379", "store.url", "a text is expected, not a whole number"),
+        ("[store]\nurl = 'localhost:6379'", "store.url", f"the store cannot be asked: its URL is {STORES}"),
+        ("[store]\nurl = 'file:///var/keys'", "store.url", f"the store cannot be asked: its URL is {STORES}"),
+        ("[store]\nulr = 'x'", "store.ulr", "there is no such key; did you mean url?"),
+        ("[store]\nrevocation_when_unknown = 'allow'", "store",
+         "'revocation_when_unknown' is not supported by this version"),
+        ("[store]\nevery_request = true", "store", "'every_request' is not supported by this version"),
+        ("store = 'redis://127.0.0.1'", "store", "a table is expected, not a text"),
+        ("[keys]\nsnapshot = ''", "keys.snapshot", "the name of a folder is expected, not an empty text"),
+        ("[keys]\nsnapshot = true", "keys.snapshot", "a text is expected, not true or false"),
+        ("[keys]\nsnapshot = '~/keys'", "keys.snapshot", "~ is for shells; write ${HOME}"),
+        ("[keys]\nsnapshot = 'keys.json'", "keys.snapshot", "the name of a folder is expected, and this is none"),
+        ("[keys]\nsnapshots = 'x'", "keys.snapshots", "there is no such key; did you mean snapshot?"),
+        ("memory = 7", "memory", "a table, or false, is expected"),
+        ("memory = ''", "memory", "a table, or false, is expected"),
+        ("[[memory]]", "memory", "a table, or false, is expected"),
+        ("[memory]\ntokens = 0", "memory.tokens",
+         "a whole number above 0 is expected; memory = false switches it off"),
+        ("[memory]\noctets = -1", "memory.octets", "a whole number above 0 is expected"),
+        ("[memory]\noctets = 1.5", "memory.octets", "a whole number is expected, not a number"),
+        ("[memory]\nbytes = 5", "memory.bytes", "there is no such key; known here: octets, tokens"),
         ("[keys]\nca_file = 'no.pem'", "keys.ca_file", "the file cannot be read: No such file or directory"),
         ("[keys]\nca_file = 'keys.json'", "keys.ca_file", "the file holds no certificates in PEM"),
         ('[keys]\nca_file = "a\\u0000b"', "keys.ca_file", "the name of a file is expected, and none has a NUL in it"),
@@ -526,7 +618,8 @@ ELSEWHERE = "say where they are (discovery_url, jwks_url, jwks_file, pem_file, s
         ({"typ": []}, "typ", "a text or a list of texts is expected, not an empty list"),
         ({"typ": ["JWT", " "]}, "", "typ is a text that is not empty, or a list of such"),
         ({"typ": True}, "typ", "a text or a list of texts is expected, not true or false"),
-        ({"remember": True}, "", "'remember' is not supported by this version"),
+        ({"remember": "yes"}, "remember", "true or false is expected, not a text"),
+        ({"remeber": True}, "remeber", "there is no such key; did you mean remember?"),
         ({"introspection_url": "x"}, "", "'introspection_url' is not supported by this version"),
         ({"tenant": "x"}, "", "'tenant' is not supported by this version"),
         ({"audiense": "x"}, "audiense", "there is no such key; did you mean audience?"),
@@ -639,6 +732,10 @@ def test_no_sentence_repeats_a_value_that_may_be_secret(write: Write, tmp_path: 
         f'salt = "{hidden}"',
         'jwks_file = "bad.json"',
         f'jwks_file = "keys.json"\n[keys]\nproxy = "user:{hidden}@proxy"',
+        f'jwks_file = "keys.json"\n[store]\nurl = "http://user:{hidden}@redis"',
+        f'jwks_file = "keys.json"\n[store]\nurl = "redis://user:{hidden}@redis:port"',
+        f'jwks_file = "keys.json"\n[store]\nurl = "REDIS://user:{hidden}@redis"',
+        f'jwks_file = "keys.json"\n[store]\nurl = "redis://user:{hidden}#x@redis"',
     )
     for line in lines:
         wrong = refused(write(SHOP.replace('jwks_file = "keys.json"', line)))

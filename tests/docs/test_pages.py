@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(place)
     monkeypatch.delenv("JWT_GUARD_CONFIG", raising=False)
     monkeypatch.setenv("JWT_SECRET", SECRET)
+    monkeypatch.setenv("ISSUER", "http://127.0.0.1:8000")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = set(sys.modules)
     yield place

@@ -11,9 +11,22 @@ from typing import Any
 import pytest
 
 import jwt_guard
-from jwt_guard import ClaimNames, KeySettings, Limits, Misconfigured, Provider, errors
+import jwt_guard.testing
+from jwt_guard import (
+    ClaimNames,
+    Guard,
+    KeySettings,
+    KeyState,
+    Limits,
+    Memory,
+    Misconfigured,
+    Provider,
+    Resolver,
+    errors,
+)
 from jwt_guard.cli import commands, main
 from jwt_guard.config import load, providers
+from jwt_guard.testing import FLAWS, Clock, Exchange, LocalIssuer, ServedIssuer, faults, pytest_plugin
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -21,6 +34,7 @@ PYTHON = (REFERENCE / "python-api.md").read_text(encoding="utf-8")
 CONFIGURATION = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
 COMMANDS = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
 ERRORS = (REFERENCE / "errors-and-answers.md").read_text(encoding="utf-8")
+TESTING = (REFERENCE / "testing.md").read_text(encoding="utf-8")
 
 NONE = "\N{EN DASH}"
 """What stands in a table where there is nothing."""
@@ -33,6 +47,8 @@ PLACES = {
     "Claims of a provider": f"{A_PROVIDER}[providers.p.claims]\n{UNKNOWN} = 1\n",
     "Routes": f'{A_PROVIDER}[[routes]]\npath = "/x"\n{UNKNOWN} = 1\n',
     "Keys": f"{A_PROVIDER}[keys]\n{UNKNOWN} = 1\n",
+    "Store": f"{A_PROVIDER}[store]\n{UNKNOWN} = 1\n",
+    "Memory": f"{A_PROVIDER}[memory]\n{UNKNOWN} = 1\n",
     "Limits": f"{A_PROVIDER}[limits]\n{UNKNOWN} = 1\n",
 }
 
@@ -89,7 +105,7 @@ def test_every_key_that_is_refused_for_now_is_named() -> None:
     named = section(CONFIGURATION, "Not in this version")
     for key in load._LATER:
         assert f"`[{key}]`" in named, key
-    for key in (*providers._LATER, *providers._LATER_PROFILES):
+    for key in (*load._LATER_OF_STORE, *providers._LATER, *providers._LATER_PROFILES):
         assert f"`{key}`" in named, key
 
 
@@ -110,10 +126,13 @@ def default_of(of: type[Any], name: str) -> object:
     [
         (CONFIGURATION, "Keys", KeySettings, 1),
         (CONFIGURATION, "Limits", Limits, 1),
+        (CONFIGURATION, "Memory", Memory, 1),
         (CONFIGURATION, "Claims of a provider", ClaimNames, 0),
         (PYTHON, "`KeySettings(...)`", KeySettings, 0),
         (PYTHON, "`ClaimNames(user, client, scopes, roles)`", ClaimNames, 0),
         (PYTHON, "`Provider(name, issuer, audience, ...)`", Provider, 0),
+        (PYTHON, "`Memory(tokens=16384, octets=67108864)`", Memory, 0),
+        (PYTHON, "`Resolver(resolve, issuers, most=1000, blocking=False)`", Resolver, 0),
     ],
 )
 def test_the_defaults_are_those_of_the_code(page: str, heading: str, of: type[Any], column: int) -> None:
@@ -123,8 +142,11 @@ def test_the_defaults_are_those_of_the_code(page: str, heading: str, of: type[An
         if not field.init or field.name not in found:
             continue
         default, said = default_of(of, field.name), found[field.name][column]
-        if isinstance(default, int | float):
-            assert f"{default:g}" == said.replace(",", ""), field.name
+        if isinstance(default, bool):
+            assert str(default) == said, field.name
+            checked += 1
+        elif isinstance(default, int | float):
+            assert f"{default:.15g}" == said.replace(",", ""), field.name
             checked += 1
         elif isinstance(default, tuple) and default:
             assert re.findall(r"\w+", str(default)) == re.findall(r"\w+", said), field.name
@@ -133,10 +155,21 @@ def test_the_defaults_are_those_of_the_code(page: str, heading: str, of: type[An
     assert checked
 
 
-def test_every_field_of_a_provider_is_in_the_reference() -> None:
-    fields = {field.name for field in dataclasses.fields(Provider) if field.init}
+@pytest.mark.parametrize(
+    ("of", "heading"),
+    [
+        (Guard, "`Guard(providers, policy=authenticated(), ...)`"),
+        (Provider, "`Provider(name, issuer, audience, ...)`"),
+        (KeySettings, "`KeySettings(...)`"),
+        (KeyState, "`KeyState`"),
+        (Memory, "`Memory(tokens=16384, octets=67108864)`"),
+        (Resolver, "`Resolver(resolve, issuers, most=1000, blocking=False)`"),
+    ],
+)
+def test_every_field_is_in_the_reference(of: type[Any], heading: str) -> None:
+    fields = {field.name for field in dataclasses.fields(of) if field.init}
 
-    assert fields == set(rows(section(PYTHON, "`Provider(name, issuer, audience, ...)`")))
+    assert fields == {name for name in rows(section(PYTHON, heading)) if "(" not in name}
 
 
 def test_every_error_is_in_the_table_with_what_it_says() -> None:
@@ -175,3 +208,58 @@ def test_every_command_that_is_refused_for_now_is_named() -> None:
     named = section(COMMANDS, "Not in this version")
     for command in commands._LATER:
         assert f"`{command}`" in named, command
+
+
+# --- jwt_guard.testing -------------------------------------------------------------------------------
+
+
+def spelled(name: str, function: Any) -> str:
+    """Return how one calls *function*: its parameters and their defaults, without types."""
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    bare = inspect.Signature(parameters)
+    return f"{name}{bare}".replace("<built-in function time>", "time.time").replace("<factory>", "{}")
+
+
+@pytest.mark.parametrize("name", [name for name in jwt_guard.testing.__all__ if name not in ("ServedIssuer", "faults")])
+def test_every_name_of_testing_is_in_the_reference(name: str) -> None:
+    value: Any = getattr(jwt_guard.testing, name)
+    is_called = inspect.isfunction(value) or (inspect.isclass(value) and value is not Exchange)
+
+    assert f"`{spelled(name, value) if is_called else name}`" in TESTING
+
+
+@pytest.mark.parametrize("name", [name for name in faults.__all__ if name not in jwt_guard.testing.__all__])
+def test_every_fault_is_in_the_reference_with_its_arguments(name: str) -> None:
+    assert spelled(name, getattr(faults, name)) in rows(section(TESTING, "Faults"))
+
+
+@pytest.mark.parametrize(
+    ("heading", "of", "base"),
+    [
+        ("LocalIssuer", LocalIssuer, object),
+        ("ServedIssuer", ServedIssuer, LocalIssuer),
+        ("Clock", Clock, object),
+        ("A fault of your own", Exchange, object),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_member_is_in_the_reference(heading: str, of: type[Any], base: type[Any]) -> None:
+    text = section(TESTING, heading)
+    for name, value in vars(of).items():
+        if not name.startswith("_") and vars(base).get(name) is not value:
+            assert f"`{spelled(name, value) if inspect.isfunction(value) else name}`" in text, name
+    for name in re.findall(r"self\.([a-z]\w*)(?::[^=\n]+)? = ", inspect.getsource(of)):
+        assert f"`{name}`" in text, name
+
+
+def test_every_flaw_is_in_the_reference_and_no_other() -> None:
+    assert set(FLAWS) == set(rows(section(TESTING, "FLAWS")))
+
+
+def test_every_fixture_is_in_the_reference_and_no_other() -> None:
+    assert set(pytest_plugin.__all__) == set(rows(section(TESTING, "Fixtures")))
