@@ -1,4 +1,8 @@
-"""The same access token through raw ``cryptography``, PyJWT, joserfc, Authlib and jwt_guard."""
+"""The same access token through raw ``cryptography``, PyJWT, joserfc, Authlib and jwt_guard, never seen before.
+
+Every batch is of tokens that nobody has seen, since a guard remembers: signed outside the timed part, once for all
+contestants, and given to each as strings of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import jwt
@@ -17,9 +21,10 @@ from joserfc.jwk import KeySet as JoserfcKeys
 
 import jwt_guard
 
-from .measure import Figure, compare
+from .measure import Figure
+from .rounds import Batches, in_turn, side_by_side
 
-__all__ = ["ALGORITHMS", "FASTER", "GOALS", "cold"]
+__all__ = ["ALGORITHMS", "FASTER", "GOALS", "OURS", "RAW", "REMEMBERING", "claims", "cold", "times", "token"]
 
 ISSUER = "https://id.example/realms/shop"
 AUDIENCE = "orders"
@@ -29,7 +34,10 @@ GOALS = {"RS256": 2.0, "ES256": 1.35, "EdDSA": 1.25, "PS256": 1.95, "HS256": 8.5
 """The most that jwt_guard may cost, as a multiple of the raw verification in the same run."""
 FASTER = 2.7
 """How many times faster than PyJWT's ``decode`` RS256 is to be."""
-_TOKENS = 32
+RAW, OURS, REMEMBERING = "raw cryptography", "jwt_guard", "jwt_guard, remembering it"
+"""The second without a memory of verdicts, so that it is the verification alone; the last as people use it."""
+_BATCH = 128
+_TURNS = 3  # in each round, so that a busy neighbour hits all contestants alike
 
 
 def claims(number: int) -> dict[str, Any]:
@@ -69,28 +77,40 @@ def claims(number: int) -> dict[str, Any]:
 
 def cold(algorithm: str, rounds: int) -> dict[str, Figure]:
     """Return what one verification of a token that nobody has seen before costs, as multiples of ``raw``."""
+    return side_by_side(times(algorithm, rounds), RAW)
+
+
+def times(algorithm: str, rounds: int, wanted: Collection[str] | None = None) -> dict[str, list[float]]:
+    """Return the microseconds that one verification costs in each round, for the *wanted* contestants, or all."""
     private, public, jwk, raw = _keys(algorithm)
-    headers = {"kid": KID, "typ": "JWT"}
-    tokens = [token(claims(number), private, algorithm, headers) for number in range(_TOKENS)]
-    guard = jwt_guard.Guard(
-        [jwt_guard.keycloak(ISSUER, AUDIENCE, keys=jwt_guard.fixed(jwk))], jwt_guard.authenticated()
-    )
-    key_set = JoserfcKeys.import_key_set({"keys": [jwk]})
-    registry = joserfc_jwt.JWTClaimsRegistry(
-        iss={"essential": True, "value": ISSUER}, aud={"essential": True, "values": [AUDIENCE]}, exp={"essential": True}
-    )
+    streams = iter(itertools.tee(_batches(private, algorithm), 6))
 
-    def joserfc(token: str) -> None:
-        registry.validate(joserfc_jwt.decode(token, key_set, algorithms=[algorithm]).claims)
+    def fresh() -> Callable[[], list[str]]:
+        stream = next(streams)
+        return lambda: [text.decode() for text in next(stream)]
 
-    contestants: dict[str, Callable[[], object]] = {
-        "raw cryptography": _each([(raw, *_raw_arguments(algorithm, text)) for text in tokens]),
-        "jwt_guard": _each([(jwt_guard.verify, guard, text) for text in tokens]),
-        "PyJWT": _each([(_pyjwt, text, public, algorithm) for text in tokens]),
-        "joserfc": _each([(joserfc, text) for text in tokens]),
-        "Authlib": _each([(_authlib(jwk, algorithm), text) for text in tokens]),
+    def run_raw(pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        for data, signature in pairs:
+            raw(data, signature)
+
+    texts = fresh()
+    contestants = {
+        RAW: Batches(lambda: [_raw_arguments(algorithm, text) for text in texts()], run_raw),
+        OURS: Batches(fresh(), _ours(jwk, memory=None)),
+        REMEMBERING: Batches(fresh(), _ours(jwk, memory=jwt_guard.Memory())),
+        "PyJWT": Batches(fresh(), _pyjwt(public, algorithm)),
+        "joserfc": Batches(fresh(), _joserfc(jwk, algorithm)),
+        "Authlib": Batches(fresh(), _authlib(jwk, algorithm)),
     }
-    return compare(contestants, "raw cryptography", rounds=rounds)
+    chosen = {name: each for name, each in contestants.items() if wanted is None or name in wanted}
+    return in_turn(chosen, rounds, f"cold {algorithm}: round", turns=_TURNS)
+
+
+def _batches(private: Any, algorithm: str) -> Iterator[list[bytes]]:
+    numbers = itertools.count()
+    while True:
+        headers = {"kid": KID, "typ": "JWT"}
+        yield [token(claims(next(numbers)), private, algorithm, headers).encode() for _ in range(_BATCH)]
 
 
 def token(values: dict[str, Any], private: Any, algorithm: str, headers: dict[str, str]) -> str:
@@ -99,22 +119,40 @@ def token(values: dict[str, Any], private: Any, algorithm: str, headers: dict[st
     return jwt.PyJWS().encode(payload, private, algorithm, headers)
 
 
-def _each(calls: list[tuple[Any, ...]]) -> Callable[[], object]:
-    """Return a function that makes the next of *calls*, for ever."""
-    turn: Iterator[tuple[Any, ...]] = itertools.cycle(calls)
+def _ours(jwk: dict[str, Any], memory: jwt_guard.Memory | None) -> Callable[[Sequence[str]], None]:
+    provider = jwt_guard.keycloak(ISSUER, AUDIENCE, keys=jwt_guard.fixed(jwk), remember=True)
+    guard = jwt_guard.Guard([provider], jwt_guard.authenticated(), memory=memory)
+    verify = jwt_guard.verify
 
-    def work() -> object:
-        function, *arguments = next(turn)
-        return function(*arguments)
+    def run(texts: Sequence[str]) -> None:
+        for text in texts:
+            verify(guard, text)
 
-    return work
-
-
-def _pyjwt(token: str, key: Any, algorithm: str) -> object:
-    return jwt.decode(token, key, algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER)
+    return run
 
 
-def _authlib(jwk: dict[str, Any], algorithm: str) -> Callable[[str], object]:
+def _pyjwt(key: Any, algorithm: str) -> Callable[[Sequence[str]], None]:
+    def run(texts: Sequence[str]) -> None:
+        for text in texts:
+            jwt.decode(text, key, algorithms=[algorithm], audience=AUDIENCE, issuer=ISSUER)
+
+    return run
+
+
+def _joserfc(jwk: dict[str, Any], algorithm: str) -> Callable[[Sequence[str]], None]:
+    key_set = JoserfcKeys.import_key_set({"keys": [jwk]})
+    registry = joserfc_jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": ISSUER}, aud={"essential": True, "values": [AUDIENCE]}, exp={"essential": True}
+    )
+
+    def run(texts: Sequence[str]) -> None:
+        for text in texts:
+            registry.validate(joserfc_jwt.decode(text, key_set, algorithms=[algorithm]).claims)
+
+    return run
+
+
+def _authlib(jwk: dict[str, Any], algorithm: str) -> Callable[[Sequence[str]], None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Authlib says that its jose part will go; people still use it
         from authlib.jose import JsonWebKey, JsonWebToken
@@ -126,10 +164,11 @@ def _authlib(jwk: dict[str, Any], algorithm: str) -> Callable[[str], object]:
         "exp": {"essential": True},
     }
 
-    def decode(token: str) -> None:
-        reader.decode(token, key, claims_options=options).validate()
+    def run(texts: Sequence[str]) -> None:
+        for text in texts:
+            reader.decode(text, key, claims_options=options).validate()
 
-    return decode
+    return run
 
 
 def _raw_arguments(algorithm: str, token: str) -> tuple[bytes, bytes]:

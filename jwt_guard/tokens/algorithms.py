@@ -71,10 +71,13 @@ ASYMMETRIC = frozenset((*RSA, *(curve.alg for curve in CURVES.values()), *ED2551
 
 def hmac_verifier(alg: str, secret: bytes) -> Verifier:
     """Return the check of *alg*, one of :data:`HMAC`, with *secret*."""
-    name = f"sha{alg[2:]}"
+    keyed = hmac.new(secret, digestmod=f"sha{alg[2:]}")
+    compare = hmac.compare_digest
 
     def check(signing_input: bytes, signature: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(secret, signing_input, name), signature)
+        mac = keyed.copy()  # what the secret alone contributes is reckoned once
+        mac.update(signing_input)
+        return compare(mac.digest(), signature)
 
     return check
 
