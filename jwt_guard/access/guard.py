@@ -93,7 +93,7 @@ class Guard:
         object.__setattr__(self, "_let_in", [None])
         object.__setattr__(self, "_lets_in", self.policy.lets_in if isinstance(self.policy, OfCredentials) else None)
         size = self.memory
-        _let_remember(self, None if size is None else Remembered(size, self.limits, self.clock, self.revoked))
+        _let_remember(self, None if size is None else Remembered(size, self.clock, self.revoked))
 
     def decide(self, request: Request) -> Flow[Decision]:
         """Return whether *request* may pass, and as whom.
@@ -134,9 +134,10 @@ class Guard:
 
         Raises the GuardError that says why it is not taken.
         """
-        credentials = self.recall(text)
-        if credentials is not None:
-            return credentials
+        return self.recall(text) or self.verified(text)
+
+    def verified(self, text: str) -> Credentials | Flow[Credentials]:
+        """Return what :meth:`admit` returns of a token that is not remembered, or not without asking."""
         if self.resolver is not None:
             return self._admit_of_many(self.resolver, text)
         token = parse(text, self.limits, self._look)
@@ -146,12 +147,12 @@ class Guard:
         try:
             key = provider.source(token)
         except Unavailable:
-            check(token, provider.rules, self.clock())  # what is bad anyway is 401, also during an outage
+            check(token, provider.demands, self.clock())  # what is bad anyway is 401, also during an outage
             raise
         if isinstance(key, Key):
             return self._credentials(provider, text, token, key)
         # Whoever makes us wait, or ask somebody, brings a token that could be good.
-        check(token, provider.rules, self.clock())
+        check(token, provider.demands, self.clock())
         return self._admit_later(provider, text, token, key)
 
     def _admit_later(self, provider: Provider, text: str, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
@@ -177,7 +178,7 @@ class Guard:
     def _credentials(self, provider: Provider, text: str, token: UnverifiedToken, key: Key) -> Credentials:
         claims = verify(token, key)
         now = self.clock()
-        until = check(claims, provider.rules, now)
+        until = check(claims, provider.demands, now)
         credentials = provider.read(claims, provider.name)
         if self.revoked is not None and self.revoked(credentials):
             raise Revoked

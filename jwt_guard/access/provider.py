@@ -73,6 +73,9 @@ class Provider:
     generated for each token takes that token back by changing."""
     issuers: frozenset[str] = field(init=False, repr=False)
     rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """What must hold, one by one: for whoever wants to see each of them."""
+    demands: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """The same in fewer steps: what a guard asks."""
     every_time: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
     """Those of the rules that are asked again on each request."""
     is_remembered: bool = field(init=False, repr=False, compare=False)
@@ -104,23 +107,19 @@ class Provider:
         self._set("allowed", self._allowed())
         self._set("source_rules_out", getattr(self.source, "rules_out", _never))
         self._set("read", reader(self.claims, self.is_machine))
-        rules = [
-            claims.well_typed(),
-            claims.of_type(types),
-            claims.issued_by(self.issuers),
-            claims.meant_for(audiences, self.audience_claim),
-            claims.not_expired(self.leeway),
-            claims.not_before(self.leeway),
-            claims.not_from_the_future(self.leeway),
-            claims.access_token(),
-            claims.bearer_only(),
-            *(claims.has(name) for name in sorted(required)),
-            *self.extra_rules,
-        ]
+        usual, all_of_them = claims.usual(
+            types=types,
+            issuers=self.issuers,
+            audiences=audiences,
+            leeway=self.leeway,
+            audience_claim=self.audience_claim,
+        )
+        more = (*(claims.has(name) for name in sorted(required)), *self.extra_rules)
         if self.max_age is not None:
-            rules.append(claims.no_older_than(self.max_age, self.leeway))
-        self._set("rules", tuple(rules))
-        self._set("every_time", tuple(rule for rule in rules if rule.every_time))
+            more = (*more, claims.no_older_than(self.max_age, self.leeway))
+        self._set("rules", (*usual, *more))
+        self._set("demands", (all_of_them, *more))
+        self._set("every_time", tuple(rule for rule in self.rules if rule.every_time))
         if not (self.remember is None or isinstance(self.remember, bool)):
             raise self._wrong("remember is True, False or None")
         self._set("is_remembered", self.has_lasting_keys if self.remember is None else self.remember)

@@ -19,13 +19,13 @@ from ..credentials import Credentials, ReadOnly
 from ..decision import Allow
 from ..errors import Misconfigured, Revoked
 from ..tokens.claims import check
-from ..tokens.compact import parse
+from ..tokens.compact import Limits, parse
 
 T = TypeVar("T", str, bytes)
 V = TypeVar("V", Credentials, Allow)
 
 if TYPE_CHECKING:
-    from ..tokens.compact import Limits
+    from ..tokens.compact import UnverifiedToken
     from ..tokens.keys import Key
     from .provider import Provider
 
@@ -92,9 +92,8 @@ class Remembered:
     other's way lose entries at worst.
     """
 
-    def __init__(self, size: Memory, limits: Limits, clock: Callable[[], float], revoked: Revocation | None) -> None:
+    def __init__(self, size: Memory, clock: Callable[[], float], revoked: Revocation | None) -> None:
         self._size: Final = size
-        self._limits: Final = limits
         self._clock: Final = clock
         self._revoked: Final = revoked
         self._most_recent: Final = max(1, min(_RECENT, size.tokens // 2, size.octets // 4 // _RICH))
@@ -149,8 +148,6 @@ class Remembered:
         A verdict for a provider that was *resolved* is given only to who has asked for that provider again.
         Raises Revoked, and ClaimRejected where a rule that is asked every time says no.
         """
-        if text.__class__ is not str:
-            return None
         tail = text[_TAIL]
         place = hash(tail)
         entry = self._young.get(place)
@@ -167,18 +164,19 @@ class Remembered:
             return None
         if ground.is_resolved and ground.provider is not resolved:
             return None
-        kept = self._recent.get(tail)
+        # One that is given at once where it is kept is not kept.
+        kept = self._recent.get(tail) if ground.quick_until == _NEVER else None
         if kept is not None and kept[0] == text and kept[2] is ground:
             credentials = kept[3]
         else:
-            claims = _Unread(text, self._limits)
+            claims = _Unread(text)
             credentials = Credentials(user, client, _split(scopes), _split(roles), ground.provider.name, claims)
             self._hits += 1
             # Where there is no room, one in eight: what is asked for again and again gets nearer.
             if len(self._recent) < self._most_recent or not self._hits % _ONE_IN:
                 self._put(self._recent, tail, (known, until, ground, credentials))
         if ground.provider.every_time:
-            check(parse(text, self._limits), ground.provider.every_time, now)
+            check(_again(text), ground.provider.every_time, now)
         if self._revoked is not None and self._revoked(credentials):
             raise Revoked
         return credentials
@@ -249,8 +247,9 @@ class Remembered:
 
     def _count(self, text: str) -> None:
         self._octets += len(text) + _OVERHEAD
-        for _ in range(2):  # to drop them all at once would stop the world
-            with suppress(KeyError):
+        if self._dying:
+            with suppress(KeyError):  # which another thread may have emptied
+                self._dying.popitem()  # one by one: to drop them all at once would stop the world
                 self._dying.popitem()
         young = self._young
         if len(young) * 2 < self._size.tokens and self._octets * 8 < self._size.octets * 3:
@@ -289,18 +288,25 @@ def _quick(
 class _Unread(ReadOnly):
     """The claims of a token that was verified before, read from it when somebody wants one."""
 
-    __slots__ = ("_limits", "_read", "_text")
+    __slots__ = ("_read", "_text")
 
-    def __init__(self, text: str, limits: Limits) -> None:
+    _read: Mapping[str, Any]
+
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._limits = limits
-        self._read: Mapping[str, Any] | None = None
 
     @property
     def _values(self) -> Mapping[str, Any]:  # type: ignore[override]  # where the others keep them
-        if self._read is None:
-            self._read = parse(self._text, self._limits).values
-        return self._read
+        try:
+            return self._read
+        except AttributeError:  # not read yet
+            self._read = _again(self._text).values
+            return self._read
+
+
+def _again(text: str) -> UnverifiedToken:
+    """Read a token that was taken, so that no limit is in its way."""
+    return parse(text, Limits(len(text), len(text)))
 
 
 # Texts and sets that many tokens share are held once.  A name has no line break in it (see identity.py).

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from ..access.guard import Guard
+    from ..decision import Decision
     from ..messages import Response
 
 __all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "requires"]
@@ -92,18 +93,21 @@ class GuardMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         request = EnvironRequest(environ)
-        passes = self.preflight_passes and is_preflight(request)
-        decision = Allow(None) if passes else self.guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
+        guard = self.guard
+        if environ["REQUEST_METHOD"] == "OPTIONS" and self.preflight_passes and is_preflight(request):
+            decision: Decision | None = Allow(None)
+        else:
+            decision = guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
         if decision is None:
-            decision = run(self.guard.decide(request))
+            decision = run(guard.decide(request))
         if not isinstance(decision, Allow):
-            return answer(refuse(decision.error, request, self.guard.realm), environ, start_response)
-        environ[CREDENTIALS] = decision.credentials
-        environ[REALM] = self.guard.realm
+            return answer(refuse(decision.error, request, guard.realm), environ, start_response)
+        environ[CREDENTIALS] = credentials = decision.credentials
+        environ[REALM] = guard.realm
         # The application and each step of its answer run in one context of their own, so that nothing stays
         # on the worker thread and a streamed body still knows for whom it is.
         context = copy_context()
-        context.run(CURRENT.set, decision.credentials)
+        context.run(CURRENT.set, credentials)
         body = context.run(self.app, environ, start_response)
         return body if _is_whole(body, environ) else InContext(body, context)
 

@@ -20,7 +20,7 @@ def verify(guard: Guard, token: str) -> Credentials:
 
 
 def _verified(guard: Guard, token: str) -> Credentials:
-    answer = guard.admit(token)
+    answer = guard.verified(token)
     return answer if isinstance(answer, Credentials) else blocking.run(answer)
 
 

@@ -41,6 +41,10 @@ _AHEAD = 0.2  # the share of its age by which a set is asked for early, at most:
 _FIRST_BACK_OFF = 1.0
 _LONGEST_COLD_BACK_OFF = 1.0  # without keys nobody is let in, so whoever comes waits for the next try
 _TRIES = (0.1, 0.4)  # seconds before another try, where somebody waits: one reset refuses nobody
+_TRIES_OF_A_ROTATION = (0.1, 0.2, 0.4, 0.8, 0.8, 0.8, 0.8, 0.8)
+_HANGS = 2  # so many of those are given up early: the next answer may come at once
+_SHORT = 0.25  # the share of the timeout for each of them
+_USUAL = 4.0  # times what an answer took before, if that is more
 _LOOK, _LONGEST_LOOK = 0.05, 0.25  # seconds between looks at the store, while another process fetches
 _SETTLED = 1.0  # seconds after which something may have changed
 
@@ -148,6 +152,8 @@ class RemoteKeys:
         self._last_start = -_NEVER
         self._not_before = -_NEVER
         self._due = -_NEVER
+        self._no_slot = 0, -_NEVER
+        self._took = 0.0
         self._back_off = _FIRST_BACK_OFF
         self._allowance = Allowance(settings.cooldown, clock())
         folder = None if settings.snapshot is None else settings.snapshot.absolute().as_uri()
@@ -277,7 +283,23 @@ class RemoteKeys:
         return self._busy or self._permits(header, now)
 
     def _permits(self, header: Header, now: float) -> bool:
-        return now >= self._not_before and self._allowance.permits(header.kid, self._looks, now)
+        """Say whether the issuer may be asked for the key that *header* means; what is due anyway costs nothing."""
+        if now < self._not_before:
+            return False
+        if now >= self._due:
+            return True
+        slots, until = self._no_slot
+        if now < until and self._slots_for(header) <= slots:
+            return False
+        return self._allowance.permits(header.kid, self._looks, now)
+
+    def _slots_for(self, header: Header) -> int:
+        """Return how many of the fetches that all of us may make for unknown keys the one of *header* may take."""
+        return AT_ONCE + KEPT - self._allowance.kept_from(header.kid, self._looks)
+
+    def _may_be_a_rotation(self, unknown: Header | None) -> bool:
+        """Say whether somebody looks for a key whose name could be one of the issuer's: that is worth some tries."""
+        return unknown is not None and not self._allowance.kept_from(unknown.kid, self._looks)
 
     def _not_found(self, token: UnverifiedToken, asked: float = _NEVER) -> UnknownKey | KeysUnavailable:
         """Return whose fault it is: the token's, or ours while the issuer cannot be asked."""
@@ -352,15 +374,19 @@ class RemoteKeys:
         if turn is None:
             return
         slot: int | None = None
-        if unknown is not None:
+        spends = unknown is not None and started < self._due
+        if unknown is not None and spends:
             slot = yield from self._spend(unknown, started)
             if slot is None:
                 self._last_start = started  # as far as those are concerned who wait for it
                 yield from self._leave(turn)
                 return
         try:
-            tries = _TRIES if waited and turn.is_ours else ()
-            fresh, fetches = yield from self._fetched(started, turn.end, unknown, tries)
+            if waited and self._may_be_a_rotation(unknown):
+                fresh, more = (yield from self._fetched_with_patience(turn.end, unknown)), 0
+            else:
+                tries = _TRIES if waited and turn.is_ours else ()
+                fresh, more = yield from self._fetched(started, turn.end, unknown, tries)
         except FetchFailed:
             if turn.spare is not None:
                 self._take(turn.spare)  # better than nothing
@@ -372,7 +398,7 @@ class RemoteKeys:
             self._allowance.note_unknown(unknown.kid, unknown.alg, started)
             slot = None
         elif unknown is not None:
-            self._allowance.give_back(self._clock(), fetches)
+            self._allowance.give_back(self._clock(), more + spends)
         if self._copies.places:
             yield from later((self, "share"), partial(self._share, fresh, slot))
 
@@ -427,22 +453,26 @@ class RemoteKeys:
 
     def _spend(self, unknown: Header, now: float) -> Flow[int | None]:
         """Take one fetch out of what unknown keys may cause, here and in all who share with us."""
-        self._allowance.spend(now)
-        slots = AT_ONCE + KEPT - self._allowance.kept_from(unknown.kid, self._looks)
-        return (yield from self._copies.may_spend(slots, self.settings.cooldown))
+        slots = self._slots_for(unknown)
+        slot = yield from self._copies.may_spend(slots, self.settings.cooldown)
+        if slot is None:
+            self._no_slot = slots, now + _SETTLED  # what others have spent is not taken from us, too
+        else:
+            self._allowance.spend(now)
+        return slot
 
     def _fetched(
         self, started: float, end: float, unknown: Header | None, tries: Sequence[float]
     ) -> Flow[tuple[Published, int]]:
         """Ask the issuer until *end*, and again after each of *tries*, while more than half of the time is left.
 
-        Return what it says, and how many fetches that took.
+        Return what it says, and how many more fetches that took.
         """
         pauses = iter(tries)
-        fetches = 1
+        more = 0
         while True:
             try:
-                return (yield from self._fetched_once(end, unknown)), fetches
+                return (yield from self._fetched_once(end, unknown)), more
             except FetchFailed as error:
                 self.last_error = error.with_traceback(None)  # which holds on to everything that was read
                 now, wait = self._clock(), next(pauses, None)
@@ -453,7 +483,30 @@ class RemoteKeys:
                         raise
                     self._allowance.spend(now)
                 yield from pause(wait)
-                fetches += 1
+                more += 1
+
+    def _fetched_with_patience(self, end: float, unknown: Header | None) -> Flow[Published]:
+        """Ask the issuer again and again until *end*: what it rotates while it fails now and then refuses nobody.
+
+        A hang is given up early, and only at first: an issuer that has become slow needs the time.
+        """
+        short = max(self.settings.timeout * _SHORT, self._took * _USUAL)
+        pauses = iter(_TRIES_OF_A_ROTATION)
+        hangs = 0
+        while True:
+            began = self._clock()
+            until = min(end, began + short) if hangs < _HANGS else end
+            try:
+                return (yield from self._fetched_once(until, unknown))
+            except FetchFailed as error:
+                self.last_error = error.with_traceback(None)
+                now, wait = self._clock(), next(pauses, None)
+                if wait is None or now + wait >= end:
+                    raise
+                if now - began >= short:
+                    hangs += 1
+                    self._took = max(self._took, short / 2)  # so that it is given more time when it is asked again
+                yield from pause(wait)
 
     def _fetched_once(self, end: float, unknown: Header | None) -> Flow[Published]:
         now = self._last_start = self._clock()
@@ -463,7 +516,9 @@ class RemoteKeys:
         question = Question(
             url, remaining, settings.trust, settings.fresh_for, self._published, afresh=unknown is not None
         )
-        return (yield from published(question, now))
+        found = yield from published(question, now)
+        self._took = self._clock() - now
+        return found
 
     def _take(self, new: Published) -> None:
         old, self._published = self._published, new

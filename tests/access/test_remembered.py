@@ -33,7 +33,6 @@ from jwt_guard.messages import PlainRequest
 from jwt_guard.sources.fixed import FixedKeys
 from jwt_guard.sources.jwks import KeySettings, RemoteKeys, jwks
 from jwt_guard.tokens.claims import FOREVER, Rule
-from jwt_guard.tokens.compact import DEFAULT_LIMITS
 from jwt_guard.tokens.keys import Key, KeySet
 from tests.support.keys import encode, public_jwk, secret
 from tests.support.minting import ABSENT, AUDIENCE, HOUR, ISSUER, NOW, claims, mint, verdict
@@ -519,7 +518,7 @@ def test_what_is_held_for_many_is_not_walked_by_the_garbage_collector() -> None:
 
 
 def test_many_keys_are_held_and_no_more() -> None:
-    memory = Remembered(Memory(), DEFAULT_LIMITS, lambda: NOW, None)
+    memory = Remembered(Memory(), lambda: NOW, None)
     provider = Provider("test", ISSUER, AUDIENCE, Checks())
     who = Credentials("ada", None, frozenset(), frozenset(), "test", {})
     tokens = [f"token-{number}-0123456789abcdef"[::-1] for number in range(_MOST_GROUNDS + 10)]

@@ -3,9 +3,16 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+import jwt_guard
+from benchmarks import doors, hot, memory, served
 from benchmarks.drawing import chart, table
+from benchmarks.rounds import Batches, Line, Middle, in_turn, middle
 
 HERE = Path(__file__).parents[2]
 GOALS = [
@@ -19,6 +26,7 @@ GOALS = [
     "refusing: algorithm that does not fit",
     "refusing: 5 MB",
     "import jwt_guard",
+    "pytest: our plugin",
 ]
 
 
@@ -56,3 +64,72 @@ def test_a_chart_and_a_table_hold_what_they_were_given() -> None:
     assert "a&amp;b" in drawn
     assert 2 == len(re.findall(r'<rect x="150"', drawn))
     assert "| a   | b |" == table(["a", "b"], [["1.5", "2"]]).splitlines()[0]
+
+
+QUICK = 2
+ROWS: dict[str, tuple[Callable[[int], list[Line]], list[str]]] = {
+    "hot": (
+        hot.rows,
+        [
+            "hot: 100 tokens at random",
+            "hot: 100 tokens at random: faster than PyJWT",
+            "hot: 2,000 tokens at random",
+        ],
+    ),
+    "memory": (memory.rows, ["memory: 2,000 tokens, each", "memory: 2,000 tokens, a full gc.collect()"]),
+    "doors": (
+        doors.rows,
+        ["raw ASGI: added", "Starlette, current(): added", "Starlette, request.user: added", "Flask: added"],
+    ),
+    "served": (partial(served.rows, wrk=None), ["uvicorn, Starlette: kept, by our own client"]),
+}
+
+
+@pytest.mark.parametrize("suite", ROWS)
+def test_each_goal_of_the_second_visit_gets_a_figure_and_a_verdict(suite: str) -> None:
+    rows, goals = ROWS[suite]
+    told = {what: (figure, goal, reached) for what, figure, goal, reached in rows(QUICK)}
+
+    assert goals == [what for what, (_, _, reached) in told.items() if reached is not None]
+    for what, (figure, goal, reached) in told.items():
+        assert re.search(r"\d", figure), what
+        assert (reached is None) is (not re.search(r"[≤≥] .*\d", goal)), what
+
+
+def test_what_is_not_remembered_is_not_called_a_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = jwt_guard.Guard
+
+    def forgetful(providers: Sequence[jwt_guard.Provider], policy: jwt_guard.Policy, *, memory: object) -> object:
+        return guard(providers, policy, memory=None)
+
+    monkeypatch.setattr(jwt_guard, "Guard", forgetful)
+
+    with pytest.raises(RuntimeError, match="no hits"):
+        hot.remembered(1, {"few": 10, "many": 10})
+
+
+def test_a_server_that_lets_everybody_in_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "_status", lambda *_: 200)
+
+    with pytest.raises(RuntimeError, match="guarded server answered"):
+        served.kept(1, 0.1, None)
+
+
+def test_contestants_take_turns_and_the_order_is_turned_round() -> None:
+    ran: list[str] = []
+
+    def contestant(name: str) -> Batches:
+        return Batches(lambda: [name, name], ran.extend, 2)
+
+    times = in_turn({"a": contestant("a"), "b": contestant("b")}, 2, "test", turns=2)
+
+    assert "aabb" == "".join(ran[:4]), "once each, untold"
+    assert "aaaabbbbbbbbaaaabbbbaaaaaaaabbbb" == "".join(ran[4:])
+    assert {"a": 2, "b": 2} == {name: len(taken) for name, taken in times.items()}
+    assert all(microseconds > 0 for taken in times.values() for microseconds in taken)
+
+
+def test_a_middle_has_its_quartiles_around_it() -> None:
+
+    assert Middle(5, 3, 7) == middle([9, 1, 8, 2, 7, 3, 6, 4, 5])
+    assert Middle(2, 2, 2) == middle([2])

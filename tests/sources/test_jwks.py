@@ -177,7 +177,7 @@ def test_unknown_kid_cannot_be_used_to_flood_the_issuer() -> None:
     assert 4 == calls
     ask.forward(10_000)
     attack(100)
-    assert 7 == calls, "what was saved up is a few, however long nobody asked"
+    assert 8 == calls, "what was saved up is a few, however long nobody asked, and the one that was due"
 
 
 def may_ask(ask: Asked, kid: str) -> bool:
@@ -219,6 +219,77 @@ def test_a_kid_that_the_issuer_does_not_have_is_not_asked_for_again_for_a_while(
     assert isinstance(again.error, UnknownKey)
     assert [] == again.needs
     assert "bogus" == kid_of(later)
+
+
+def test_a_key_like_the_issuers_own_is_asked_for_until_the_time_is_over() -> None:
+    ask = warm(timeout=5)
+    ask.forward(1)
+
+    rotated = ask("b", down(), reply(b"garbage"), reply(b"", 500), down(), down(), key_set("b"))
+
+    assert "b" == kid_of(rotated)
+    assert 6 == len(rotated.fetched)
+    for kid in "cdefghijklmn":
+        ask.forward(1)
+        assert kid == kid_of(ask(kid, down(), key_set(kid))), "and those tries cost nothing"
+
+
+def test_a_hang_is_given_up_early_so_that_the_next_answer_may_come() -> None:
+    ask = warm(timeout=4)
+    ask.forward(1)
+
+    def hangs() -> Any:
+        ask.forward(1)
+        return down()
+
+    rotated = ask("b", hangs, hangs, key_set("b"))
+
+    assert "b" == kid_of(rotated)
+    assert [1, 1, 2] == [round(need.deadline) for need in rotated.needs if isinstance(need, Fetch)]
+    ask.forward(1)
+    again = ask("c", key_set("c"))
+    assert [1] == [need.deadline for need in again.needs if isinstance(need, Fetch)]
+
+
+def test_an_issuer_that_has_become_slow_is_given_more_time_when_it_is_asked_again() -> None:
+    ask = warm(timeout=4, cooldown=0)
+    ask.forward(1)
+
+    def slow(seconds: float) -> Any:
+        def answer() -> object:
+            ask.forward(seconds)
+            return down()
+
+        return answer
+
+    ask("b", slow(1), slow(1), slow(1.9))
+    ask.forward(10)
+    asked = ask("b", key_set("b"))
+
+    assert [2] == [need.deadline for need in asked.needs if isinstance(need, Fetch)]
+
+
+def test_made_up_kids_are_not_worth_that_patience() -> None:
+    ask = warm(timeout=5)
+    ask.forward(1)
+
+    refused = ask("bogus", down(), down(), down())
+
+    assert isinstance(refused.error, KeysUnavailable)
+    assert 3 == len(refused.fetched)
+
+
+def test_what_is_due_anyway_costs_an_unknown_kid_nothing() -> None:
+    ask = warm(fresh_for=300, cooldown=100_000)
+    for number in range(10):
+        ask(f"bogus-{number}", *([key_set("a")] if may_ask(ask, f"bogus-{number}") else []))
+        ask.forward(1)
+    assert not may_ask(ask, "bogus-10")
+
+    ask.forward(300)
+
+    assert may_ask(ask, "bogus-10")
+    assert [URL] == ask("bogus-10", key_set("a", "bogus-10")).fetched
 
 
 def test_failures_count_as_fetches() -> None:
