@@ -284,7 +284,9 @@ class RemoteKeys:
 
     def _permits(self, header: Header, now: float) -> bool:
         """Say whether the issuer may be asked for the key that *header* means; what is due anyway costs nothing."""
-        if now < self._not_before:
+        # A refresh that has failed just now must not refuse what a rotation brings: that waits for the next try.
+        patience = self.settings.timeout / 2 if self._may_be_a_rotation(header) else 0.0
+        if now + patience < self._not_before:
             return False
         if now >= self._due:
             return True
@@ -350,7 +352,7 @@ class RemoteKeys:
             return
         wait = self._not_before - now
         if wait > 0:
-            if known is not None or not waited:
+            if not waited or (known is not None and not self._may_be_a_rotation(unknown)):
                 return
             yield from pause(wait)
         started = self._clock()

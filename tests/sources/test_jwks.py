@@ -234,6 +234,34 @@ def test_a_key_like_the_issuers_own_is_asked_for_until_the_time_is_over() -> Non
         assert kid == kid_of(ask(kid, down(), key_set(kid))), "and those tries cost nothing"
 
 
+def test_a_refresh_that_has_just_failed_does_not_refuse_what_a_rotation_brings() -> None:
+    ask = warm(timeout=5, fresh_for=300)
+    ask.forward(300)
+    ask("a").behind(down())
+    ask.forward(0.5)
+
+    rotated = ask("b", key_set("b"))
+
+    assert "b" == kid_of(rotated)
+    assert [Alone, Pause, Fetch] == rotated.kinds
+    assert [0.5] == rotated.pauses
+
+
+def test_after_failures_for_long_nobody_waits_for_the_next_try() -> None:
+    ask = warm(timeout=5, fresh_for=300, cooldown=30)
+    ask.forward(300)
+    for _ in range(4):
+        ask("a").behind(down())
+        ask.forward(8)
+    ask("a").behind(down())
+    ask.forward(1)
+
+    refused = ask("b")
+
+    assert isinstance(refused.error, KeysUnavailable)
+    assert [] == refused.kinds
+
+
 def test_a_hang_is_given_up_early_so_that_the_next_answer_may_come() -> None:
     ask = warm(timeout=4)
     ask.forward(1)
@@ -653,7 +681,7 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
     assert None is ask.source.last_error
 
 
-@pytest.mark.parametrize("kid", ["a", "b"])
+@pytest.mark.parametrize("kid", ["a", "other"])
 def test_a_refresh_that_comes_too_soon_after_a_failure_does_nothing(kid: str) -> None:
     ask = warm(fresh_for=300)
     ask.forward(300)
@@ -661,7 +689,7 @@ def test_a_refresh_that_comes_too_soon_after_a_failure_does_nothing(kid: str) ->
 
     def fail() -> object:
         ask.forward(0.2)
-        while_it_failed.append(ask(kid, *[Meanwhile()] * 2 if kid == "b" else []))
+        while_it_failed.append(ask(kid, *[Meanwhile()] * 2 if kid == "other" else []))
         ask.forward(0.2)
         return down()
 
