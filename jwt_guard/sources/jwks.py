@@ -46,6 +46,7 @@ _HANGS = 2  # so many of those are given up early: the next answer may come at o
 _SHORT = 0.25  # the share of the timeout for each of them
 _USUAL = 4.0  # times what an answer took before, if that is more
 _LOOK, _LONGEST_LOOK = 0.05, 0.25  # seconds between looks at the store, while another process fetches
+_MOST_GONE = 32
 _SETTLED = 1.0  # seconds after which something may have changed
 
 
@@ -147,6 +148,8 @@ class RemoteKeys:
         self._chance = chance
         self._published: Published | None = None
         self._looks: frozenset[Look] = frozenset()
+        self._gone: tuple[str | None, ...] = ()
+        """The names that were published last and are no longer, the latest at the end."""
         self._hard_age = max(settings.usable_for, settings.fresh_for)
         self._fetching_in = 0
         self._last_start = -_NEVER
@@ -278,9 +281,18 @@ class RemoteKeys:
         """Say whether a fetch, ours or one under way, may bring the key that *header* means."""
         if known is None:
             return True
-        if known.keys.names(header.kid) or self._allowance.is_unknown(header.kid, header.alg, now):
+        if self._is_no_news(known, header, now):
             return False
         return self._busy or self._permits(header, now)
+
+    def _is_no_news(self, known: Published, header: Header, now: float) -> bool:
+        """Say whether the issuer has told already, as good as just now, that *header* means no key that can be used.
+
+        It did so of a name that is published, of one that it has published no longer since, which clients go on
+        sending for as long as their tokens last, and of one that it was asked for.
+        """
+        kid = header.kid
+        return known.keys.names(kid) or kid in self._gone or self._allowance.is_unknown(kid, header.alg, now)
 
     def _permits(self, header: Header, now: float) -> bool:
         """Say whether the issuer may be asked for the key that *header* means; what is due anyway costs nothing."""
@@ -312,9 +324,7 @@ class RemoteKeys:
 
     def _fault(self, known: Published | None, header: Header) -> FetchFailed | None:
         """Return why nobody can tell whether there is such a key; None where there is none."""
-        if known is not None and (
-            known.keys.names(header.kid) or self._allowance.is_unknown(header.kid, header.alg, self._clock())
-        ):
+        if known is not None and self._is_no_news(known, header, self._clock()):
             return None
         if known is not None and not (self._busy or self.last_error):
             return None
@@ -388,7 +398,10 @@ class RemoteKeys:
                 fresh, more = (yield from self._fetched_with_patience(turn.end, unknown)), 0
             else:
                 tries = _TRIES if waited and turn.is_ours else ()
-                fresh, more = yield from self._fetched(started, turn.end, unknown, tries)
+                end = turn.end
+                if self._usable(started) is not None:  # half of the time is for a rotation that may come meanwhile
+                    end = min(end, started + max(self.settings.timeout / 2, self._took * _USUAL))
+                fresh, more = yield from self._fetched(started, end, unknown, tries)
         except FetchFailed:
             if turn.spare is not None:
                 self._take(turn.spare)  # better than nothing
@@ -505,9 +518,7 @@ class RemoteKeys:
                 now, wait = self._clock(), next(pauses, None)
                 if wait is None or now + wait >= end:
                     raise
-                if now - began >= short:
-                    hangs += 1
-                    self._took = max(self._took, short / 2)  # so that it is given more time when it is asked again
+                hangs += now >= until
                 yield from pause(wait)
 
     def _fetched_once(self, end: float, unknown: Header | None) -> Flow[Published]:
@@ -518,7 +529,12 @@ class RemoteKeys:
         question = Question(
             url, remaining, settings.trust, settings.fresh_for, self._published, afresh=unknown is not None
         )
-        found = yield from published(question, now)
+        try:
+            found = yield from published(question, now)
+        except FetchFailed:
+            if self._clock() >= end:  # it takes longer than that, and is given more time when it is asked again
+                self._took = max(self._took, (end - now) / 2)
+            raise
         self._took = self._clock() - now
         return found
 
@@ -530,6 +546,8 @@ class RemoteKeys:
         self._due = new.fetched + self._soft_age(new) * (1 - _AHEAD * self._chance())
         self._looks = looks_of(new.keys.kids)
         if old is not None:
+            gone = (*self._gone, *(old.keys.kids - new.keys.kids))
+            self._gone = tuple(kid for kid in gone if kid not in new.keys.kids)[-_MOST_GONE:]
             kept = set(map(id, new.keys.keys))
             for key in old.keys.keys:
                 if id(key) not in kept:

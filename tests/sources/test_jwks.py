@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import pytest
 from jwt_guard.errors import KeysUnavailable, Misconfigured, UnknownKey
 from jwt_guard.flow import Alone, Fetch, Later, Pause, Reply, Trust
 from jwt_guard.sources.jwks import KeySettings, RemoteKeys, jwks
+from jwt_guard.sources.published import Published
 from jwt_guard.tokens.algorithms import ASYMMETRIC
 from jwt_guard.tokens.compact import UnverifiedToken, parse
-from jwt_guard.tokens.keys import Key
+from jwt_guard.tokens.keys import Key, key_set_from_jwks
 from tests.support.keys import encode, public_jwk
 from tests.support.minting import mint
 from tests.support.playing import Clock, Meanwhile, Played, Shelf, down, play, reply
@@ -131,7 +134,7 @@ def test_a_removed_key_stops_working_at_the_next_fetch() -> None:
     ask("a").behind(key_set("b"))
     ask.forward(1)
 
-    gone = ask("a", key_set("b"))
+    gone = ask("a")
 
     assert isinstance(gone.error, UnknownKey)
 
@@ -232,6 +235,47 @@ def test_a_key_like_the_issuers_own_is_asked_for_until_the_time_is_over() -> Non
     for kid in "cdefghijklmn":
         ask.forward(1)
         assert kid == kid_of(ask(kid, down(), key_set(kid))), "and those tries cost nothing"
+
+
+def test_tokens_by_a_key_that_was_taken_out_spend_nothing_of_what_a_rotation_needs() -> None:
+    ask = warm(cooldown=1_000)
+    for old, new in itertools.pairwise("abcdefghij"):
+        ask.forward(1)
+        assert new == kid_of(ask(new, key_set(new)))
+        ask.forward(1)
+
+        late = ask(old)
+
+        assert isinstance(late.error, UnknownKey)
+        assert [] == late.needs
+
+
+def test_a_key_that_comes_back_is_found_again() -> None:
+    ask = warm(fresh_for=300)
+    for kids in ("b", "ab"):
+        ask.forward(300)
+        ask("a" if kids == "b" else "b").behind(key_set(*kids))
+
+    assert "a" == kid_of(ask("a"))
+    ask.forward(1)
+    assert "c" == kid_of(ask("c", key_set("c")))
+    ask.forward(1)
+    assert [] == ask("a").needs, "gone once more"
+
+
+def test_so_many_names_of_keys_that_are_gone_are_remembered_and_no_more() -> None:
+    ask = warm(fresh_for=300, cooldown=1_000)
+    for number in range(50):
+        ask.forward(301)
+        ask.source._take(replace(published_of(ask), keys=key_set_from_jwks(key_set(f"k{number:02}").body)))
+
+    assert 32 == len(ask.source._gone)
+    assert "k48" == ask.source._gone[-1]
+
+
+def published_of(ask: Asked) -> Published:
+    assert ask.source._published is not None
+    return ask.source._published
 
 
 def test_a_refresh_that_has_just_failed_does_not_refuse_what_a_rotation_brings() -> None:
