@@ -272,7 +272,7 @@ def _quick(
     def recall(text: T) -> V | None:
         try:
             entry = recent.get(text[_TAIL])
-        except TypeError:  # no text at all
+        except (TypeError, KeyError):  # no text at all; a slice is a key of a dict since Python 3.12
             return None
         if entry is None:
             return otherwise(text)
