@@ -26,6 +26,7 @@ __all__ = ["BACKGROUND", "Background"]
 
 T = TypeVar("T")
 _log = logging.getLogger("jwt_guard")
+_END = "interpreter shutdown"  # in what Python says of threads and futures then; there is no public way to ask
 
 
 class Background:
@@ -76,7 +77,9 @@ class Background:
     async def _logged(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()
-        except Exception:  # noqa: BLE001 - logged, and nobody else hears of it
+        except Exception as error:  # noqa: BLE001 - logged, and nobody else hears of it
+            if isinstance(error, RuntimeError) and _END in str(error):
+                return  # the process ends, which starts no thread any more; nobody needs what was left to be done
             # A bug of ours: whoever waits looks again and finds no key; the log has to say why.
             _log.exception("work in the background failed")
 

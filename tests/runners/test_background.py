@@ -279,7 +279,7 @@ def run(program: str, issuer: BadIssuer) -> tuple[str, str, float]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
     ) as process:  # fmt: skip
-        issuer.wait_for(lambda: bool(issuer.requests))
+        issuer.wait_for(lambda: bool(issuer.requests), 60)
         before = time.monotonic()
         said, complained = process.communicate("asked\n", timeout=30)
         took = time.monotonic() - before
