@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..credentials import Credentials
 from ..decision import Allow, Deny
@@ -15,6 +15,7 @@ from ..tokens.claims import check
 from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
 from ..tokens.keys import Key
 from ..tokens.verify import verify
+from .at_sight import AtSight
 from .challenge import quoted
 from .policy import OfCredentials, Policy, all_of, ask, at_once, authenticated, is_open
 from .provider import Provider
@@ -54,17 +55,17 @@ class Guard:
     _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
     _let_in: list[Header | None] = field(init=False, repr=False, compare=False)
     """The header of the token last let in: most tokens share it, and need no look at it."""
-    _lets_in: Callable[[Credentials], bool] | None = field(init=False, repr=False, compare=False)
-    """What the policy says of credentials, where it looks at nothing else."""
     _remembered: Remembered | None = field(init=False, repr=False, compare=False)
     recall: Callable[[str], Credentials | None] = field(init=False, repr=False, compare=False)
     """(text) → whom a token that was verified a moment ago names, None where that is not so or has to be asked for.
 
     Raises the GuardError that says why it is not taken any more.
     """
-    _recall_value: Callable[[str], Allow | None] = field(init=False, repr=False, compare=False)
-    """The same for the value of an ``Authorization`` header."""
-    _recall_octets: Callable[[bytes], Allow | None] = field(init=False, repr=False, compare=False)
+    at_sight: Callable[[bytes], Decision | None] = field(init=False, repr=False, compare=False)
+    """(octets of the one ``Authorization`` header) → the decision where it needs nothing else, else None: ask on."""
+    at_sight_of_text: Callable[[str], Decision | None] = field(init=False, repr=False, compare=False)
+    """The same for the value as text."""
+    _seen: AtSight | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that each token has one provider at most."""
@@ -91,7 +92,6 @@ class Guard:
         object.__setattr__(self, "providers", providers)
         object.__setattr__(self, "_by_issuer", by_issuer)
         object.__setattr__(self, "_let_in", [None])
-        object.__setattr__(self, "_lets_in", self.policy.lets_in if isinstance(self.policy, OfCredentials) else None)
         size = self.memory
         _let_remember(self, None if size is None else Remembered(size, self.clock, self.revoked))
 
@@ -117,15 +117,10 @@ class Guard:
         try:
             if authorization is None:
                 return Allow(None) if is_open(self.policy, request) else None
-            recall = self._recall_octets if isinstance(authorization, bytes) else self._recall_value
-            allow = recall(authorization)  # type: ignore[arg-type]  # the one that takes its type
-            credentials = None if allow is None else allow.credentials
-            if credentials is None:
-                return None
-            lets_in = self._lets_in
-            if lets_in is not None and lets_in(credentials):
-                return allow
-            return at_once(self.policy(request, credentials))
+            seen = None if self._seen is None else self._seen.of(authorization)
+            if seen is None or isinstance(seen, Deny) or isinstance(self.policy, OfCredentials):
+                return seen
+            return at_once(self.policy(request, cast("Credentials", seen.credentials)))  # of a token, so of somebody
         except GuardError as error:
             return Deny(error)
 
@@ -224,10 +219,14 @@ class Guard:
 
 
 def _let_remember(guard: Guard, remembered: Remembered | None) -> None:
+    policy = guard.policy if isinstance(guard.policy, OfCredentials) else None
+    seen = None if remembered is None else AtSight(remembered, guard.clock, policy)
+    at_sight = None if policy is None else seen
     object.__setattr__(guard, "_remembered", remembered)
+    object.__setattr__(guard, "_seen", seen)
     object.__setattr__(guard, "recall", _nothing if remembered is None else remembered.recall)
-    object.__setattr__(guard, "_recall_value", _nothing if remembered is None else remembered.recall_value)
-    object.__setattr__(guard, "_recall_octets", _nothing if remembered is None else remembered.recall_octets)
+    object.__setattr__(guard, "at_sight", _nothing if at_sight is None else at_sight.octets)
+    object.__setattr__(guard, "at_sight_of_text", _nothing if at_sight is None else at_sight.text)
 
 
 def _nothing(_text: str | bytes) -> None:

@@ -16,33 +16,32 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ..credentials import Credentials, ReadOnly
-from ..decision import Allow
 from ..errors import Misconfigured, Revoked
 from ..tokens.claims import check
 from ..tokens.compact import Limits, parse
 
 T = TypeVar("T", str, bytes)
-V = TypeVar("V", Credentials, Allow)
+V = TypeVar("V")
+W = TypeVar("W")
 
 if TYPE_CHECKING:
     from ..tokens.compact import UnverifiedToken
     from ..tokens.keys import Key
     from .provider import Provider
 
-    _Recent: TypeAlias = tuple[T, float, "Ground", V]
+    Recent: TypeAlias = tuple[T, float, "Ground", V]
     _Plain: TypeAlias = tuple[str, float, int, str | None, str | None, str, str]
 
-__all__ = ["Ground", "Memory", "Remembered", "Revocation"]
+__all__ = ["TAIL", "Ground", "Memory", "Remembered", "Revocation", "quick"]
 
 Revocation: TypeAlias = Callable[[Credentials], bool]
 """Says of verified credentials whether they were taken back; asked on every request, so it must not wait."""
 
-_TAIL = slice(-16, None)  # of the signature, which nobody can choose; whether the rest is the same is looked at, too
+TAIL = slice(-16, None)  # of the signature, which nobody can choose; whether the rest is the same is looked at, too
 _RECENT = 2_048
 _OVERHEAD = 450  # octets of an entry beside the text of its token
 _RICH = 8_192  # octets of an entry with its credentials, whose claims somebody has read, and the header it came in
 _ONE_IN = 8
-_BEARER = "Bearer "
 _BACKWARDS = 1.0  # seconds by which two threads may look at the clock in the wrong order
 _MOST_GROUNDS = 4_096
 _NEVER = -float("inf")
@@ -100,44 +99,17 @@ class Remembered:
         self._grounds: dict[int, Ground] = {}
         self._by_key: dict[tuple[int, int], Ground] = {}
         self._numbers = count(1)
-        self._recent: Final[dict[str, _Recent[str, Credentials]]] = {}
-        self._values: Final[dict[str, _Recent[str, Allow]]] = {}
-        self._octet_values: Final[dict[bytes, _Recent[bytes, Allow]]] = {}
+        self._recent: Final[dict[str, Recent[str, Credentials]]] = {}
         self._young: dict[int, _Plain] = {}
         self._old: dict[int, _Plain] = {}
         self._dying: dict[int, _Plain] = {}
         self._octets = 0
         self._hits = 0
-        self.recall: Final = _quick(self._recent, clock, self.recall_for)
+        self.recall: Final = quick(self._recent, clock, self.recall_for)
         """(text) → whom the token *text* names, if it was verified a moment ago and nothing has changed since.
 
         Raises as :meth:`recall_for`, which does what is not done at once.
         """
-        self.recall_value: Final = _quick(self._values, clock, self._recall_value)
-        """(value of an ``Authorization`` header) → the same as Allow; None, too, where it is written in another way."""
-        self.recall_octets: Final = _quick(self._octet_values, clock, self._recall_octets)
-        """(the same value in octets) → the same."""
-
-    def _recall_value(self, value: str) -> Allow | None:
-        return self._recall_from(value, value, self._values)
-
-    def _recall_octets(self, value: bytes) -> Allow | None:
-        return self._recall_from(value, value.decode("latin-1"), self._octet_values)
-
-    def _recall_from(self, value: T, header: str, values: dict[T, _Recent[T, Allow]]) -> Allow | None:
-        """Recall the token in *header*, and hold the *value* it came as, so that it need not be taken apart again."""
-        if not header.startswith(_BEARER):
-            return None
-        text = header[len(_BEARER) :]
-        credentials = self.recall(text)
-        if credentials is None:
-            return None
-        allow = Allow(credentials)
-        held: _Recent[str, Credentials] | None = self._recent.get(text[_TAIL])
-        if held is not None and held[0] == text and held[3] is credentials:
-            _, until, ground, _ = held
-            self._put(values, value[_TAIL], (value, until, ground, allow))
-        return allow
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -148,7 +120,7 @@ class Remembered:
         A verdict for a provider that was *resolved* is given only to who has asked for that provider again.
         Raises Revoked, and ClaimRejected where a rule that is asked every time says no.
         """
-        tail = text[_TAIL]
+        tail = text[TAIL]
         place = hash(tail)
         entry = self._young.get(place)
         if entry is None:
@@ -183,7 +155,7 @@ class Remembered:
 
     def issuer_of(self, text: str) -> str | None:
         """Return whose token *text* is, if it is held for a provider that a resolver gave and that has one issuer."""
-        place = hash(text[_TAIL])
+        place = hash(text[TAIL])
         entry = self._young.get(place) or self._old.get(place)
         ground = None if entry is None or entry[0] != text else self._grounds.get(entry[2])
         if ground is None or not ground.is_resolved or len(ground.provider.issuers) > 1:
@@ -203,7 +175,7 @@ class Remembered:
         if not (ground.is_resolved or provider.every_time or self._revoked is not None):
             ground.quick_until = ground.looks
         client = credentials.client
-        self._young[hash(text[_TAIL])] = (
+        self._young[hash(text[TAIL])] = (
             text,
             float(until),  # a date is a whole number, which takes twice as long to compare with the clock
             ground.number,
@@ -239,7 +211,16 @@ class Remembered:
         self._grounds.pop(ground.number, None)
         self._by_key.pop((id(ground.provider), id(ground.key)), None)
 
-    def _put(self, entries: dict[T, _Recent[T, V]], tail: T, entry: _Recent[T, V]) -> None:
+    def hold_beside(
+        self, text: str, credentials: Credentials, entries: dict[T, Recent[T, V]], value: T, kept: V
+    ) -> None:
+        """Hold in *entries*, too, what *value* stands for: *kept*, for as long as *text* names these *credentials*."""
+        held = self._recent.get(text[TAIL])
+        if held is not None and held[0] == text and held[3] is credentials:
+            _, until, ground, _ = held
+            self._put(entries, value[TAIL], (value, until, ground, kept))
+
+    def _put(self, entries: dict[T, Recent[T, V]], tail: T, entry: Recent[T, V]) -> None:
         if len(entries) >= self._most_recent and tail not in entries:
             for other in tuple(islice(entries, (self._most_recent + 1) // 2)):
                 entries.pop(other, None)
@@ -259,19 +240,19 @@ class Remembered:
             self._octets = 0
 
 
-def _quick(
-    recent: Mapping[T, _Recent[T, V]],
+def quick(
+    recent: Mapping[T, Recent[T, V]],
     clock: Callable[[], float],
-    otherwise: Callable[[T], V | None],
-) -> Callable[[T], V | None]:
+    otherwise: Callable[[T], V | W | None],
+) -> Callable[[T], V | W | None]:
     """Return what most requests need of a memory and no more; *otherwise* does the rest.
 
     A closure, since looking a name up in an object takes as long as a comparison here.
     """
 
-    def recall(text: T) -> V | None:
+    def recall(text: T) -> V | W | None:
         try:
-            entry = recent.get(text[_TAIL])
+            entry = recent.get(text[TAIL])
         except (TypeError, KeyError):  # no text at all; a slice is a key of a dict since Python 3.12
             return None
         if entry is None:

@@ -39,6 +39,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _GUARDED = ("http", "websocket")
 _LENGTH = len(b"authorization")
+_PASS = Allow(None)
 _set, _reset = CURRENT.set, CURRENT.reset
 
 
@@ -108,12 +109,25 @@ class GuardMiddleware:
                 raise RuntimeError(message)
             await self.app(scope, receive, send)
             return
-        request = ScopeRequest(scope)
-        decision = self._at_once(scope, request)
+        guard = self.guard
+        authorization, is_one = None, True
+        for name, value in scope["headers"]:
+            if len(name) == _LENGTH and name.lower() == b"authorization":
+                is_one = authorization is None
+                authorization = value
+        decision: Decision | None = None
+        if is_one and authorization is not None and scope.get("method") != "OPTIONS":
+            decision = guard.at_sight(authorization)
         if decision is None:
-            decision = await run(self.guard.decide(request))
+            request = ScopeRequest(scope)
+            if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
+                decision = _PASS
+            elif is_one:  # what a glance knows of the first says nothing about a second
+                decision = guard.glance(authorization, request)
+            if decision is None:
+                decision = await run(guard.decide(request))
         if not isinstance(decision, Allow):
-            await answer(refuse(decision.error, request, self.guard.realm), scope, receive, send)
+            await answer(refuse(decision.error, ScopeRequest(scope), guard.realm), scope, receive, send)
             return
         credentials = decision.credentials
         inner, send = self.admitted(credentials, scope, send)
@@ -122,17 +136,6 @@ class GuardMiddleware:
             await self.app(inner, receive, send)
         finally:
             _reset(token)
-
-    def _at_once(self, scope: Scope, request: ScopeRequest) -> Decision | None:
-        if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
-            return Allow(None)  # a websocket has no method
-        authorization: bytes | None = None
-        for name, value in scope["headers"]:
-            if len(name) == _LENGTH and name.lower() == b"authorization":
-                if authorization is not None:
-                    return None  # what a glance knows of the first says nothing about a second
-                authorization = value
-        return self.guard.glance(authorization, request)
 
     def admitted(self, credentials: Credentials | None, scope: Scope, send: Send) -> tuple[Scope, Send]:
         """Return what the application is given in place of *scope* and *send*."""

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response
 
@@ -20,9 +20,8 @@ from . import wsgi
 from .refusing import REALM, missing, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flask import Flask
+    from collections.abc import Callable, Iterable
+    from contextvars import Context
 
     from ..access.guard import Guard
     from ..credentials import Credentials
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["GuardExtension", "Refusal", "requires"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+_NAME = "credentials"  # of the attribute of g
 
 
 class GuardExtension:
@@ -53,17 +53,54 @@ class GuardExtension:
         if "jwt_guard" in app.extensions:
             raise Misconfigured("this application has its guard already")
         app.extensions["jwt_guard"] = guard
-        app.wsgi_app = wsgi.GuardMiddleware(app.wsgi_app, guard)  # type: ignore[method-assign] # as Flask says to
+        # Flask's own answers are made by process_response(); what stands around it already may stream in its own way.
+        door = _Door if getattr(app.wsgi_app, "__func__", None) is Flask.wsgi_app else wsgi.GuardMiddleware
+        app.wsgi_app = door(app.wsgi_app, guard)  # type: ignore[method-assign] # as Flask says to
+        process: Any = partial(_processed, app.process_response)  # which is a method for the checker
+        app.process_response = process  # type: ignore[method-assign] # of this one application
         app.app_ctx_globals_class = _with_credentials(app.app_ctx_globals_class)
 
 
+class _Door(wsgi.GuardMiddleware):
+    """The WSGI door for answers of which only those parts run later that :func:`_processed` has seen to."""
+
+    def in_context(self, body: Iterable[bytes], context: Context, environ: wsgi.Environ) -> Iterable[bytes]:  # noqa: ARG002 - as there
+        return body
+
+
+def _processed(process: Callable[[Any], Any], response: Response) -> Response:
+    """Return the *response*, which knows for whom it is while it streams, too."""
+    response = process(response)
+    # A file that is passed through has a type that servers look at to send it faster, and runs nothing of anybody's.
+    return (
+        _streamed_in(copy_context(), response) if response.is_streamed and not response.direct_passthrough else response
+    )
+
+
+def _streamed_in(context: Context, response: Response) -> Response:
+    body: Any = response.response
+    response.response = wsgi.InContext(body, context)
+    return response
+
+
+class _Current:
+    """``g.credentials``: whoever :func:`jwt_guard.current` tells, looked up when somebody asks."""
+
+    def __get__(self, _g: object, _kind: type[Any] | None = None) -> Credentials | None:
+        return CURRENT.get()
+
+
 def _with_credentials(globals_class: type[Any]) -> type[Any]:
-    """Return the class of ``g`` that has the credentials from the start: a function before each request costs more."""
+    """Return the class of ``g`` that knows the credentials, also where it is asked in its other ways."""
 
     class Globals(globals_class):  # type: ignore[misc]  # it may be the application's own
-        def __init__(self) -> None:
-            super().__init__()
-            self.credentials = CURRENT.get()
+        credentials = _Current()
+
+        def __contains__(self, name: str) -> bool:
+            return name == _NAME or super().__contains__(name)
+
+        def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as Flask has it
+            return getattr(self, name, default)
 
     return Globals
 
@@ -129,7 +166,4 @@ def _served_as(credentials: Credentials | None, call: Callable[[], Any]) -> Resp
     context = copy_context()
     context.run(CURRENT.set, credentials)
     response: Response = context.run(lambda: current_app.make_response(call()))
-    if response.is_streamed:
-        body: Any = response.response
-        response.response = wsgi.InContext(body, context)
-    return response
+    return _streamed_in(context, response) if response.is_streamed else response

@@ -92,23 +92,32 @@ class GuardMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        request = EnvironRequest(environ)
         guard = self.guard
-        if environ["REQUEST_METHOD"] == "OPTIONS" and self.preflight_passes and is_preflight(request):
-            decision: Decision | None = Allow(None)
-        else:
-            decision = guard.glance(environ.get("HTTP_AUTHORIZATION"), request)
+        authorization: str | None = environ.get("HTTP_AUTHORIZATION")
+        is_options = environ["REQUEST_METHOD"] == "OPTIONS"
+        decision: Decision | None = None
+        if authorization is not None and not is_options:
+            decision = guard.at_sight_of_text(authorization)
         if decision is None:
-            decision = run(guard.decide(request))
+            request = EnvironRequest(environ)
+            if is_options and self.preflight_passes and is_preflight(request):
+                decision = Allow(None)
+            else:
+                decision = guard.glance(authorization, request)
+            if decision is None:
+                decision = run(guard.decide(request))
         if not isinstance(decision, Allow):
-            return answer(refuse(decision.error, request, guard.realm), environ, start_response)
+            return answer(refuse(decision.error, EnvironRequest(environ), guard.realm), environ, start_response)
         environ[CREDENTIALS] = credentials = decision.credentials
         environ[REALM] = guard.realm
         # The application and each step of its answer run in one context of their own, so that nothing stays
         # on the worker thread and a streamed body still knows for whom it is.
         context = copy_context()
         context.run(CURRENT.set, credentials)
-        body = context.run(self.app, environ, start_response)
+        return self.in_context(context.run(self.app, environ, start_response), context, environ)
+
+    def in_context(self, body: Iterable[bytes], context: Context, environ: Environ) -> Iterable[bytes]:
+        """Return the application's *body*, what is left to do of it to be done in *context*."""
         return body if _is_whole(body, environ) else InContext(body, context)
 
 

@@ -705,9 +705,10 @@ def test_so_many_headers_are_held_and_no_more() -> None:
         for value in values(token):
             guard.glance(value, REQUEST)
 
-    memory = memory_of(guard)
-    assert _RECENT / 2 <= len(memory._values) <= _RECENT
-    assert _RECENT / 2 <= len(memory._octet_values) <= _RECENT
+    seen = guard._seen
+    assert seen is not None
+    assert _RECENT / 2 <= len(seen._texts) <= _RECENT
+    assert _RECENT / 2 <= len(seen._octets) <= _RECENT
 
 
 def test_a_header_whose_token_has_no_credentials_at_hand_is_not_held() -> None:
@@ -718,8 +719,46 @@ def test_a_header_whose_token_has_no_credentials_at_hand_is_not_held() -> None:
     for token in tokens[:30]:
         assert isinstance(guard.glance(f"Bearer {token}", REQUEST), Allow)
 
-    memory = memory_of(guard)
-    assert 6 <= len(memory._values) <= len(memory._recent) <= 10
+    seen = guard._seen
+    assert seen is not None
+    assert 6 <= len(seen._texts) <= len(memory_of(guard)._recent) <= 10
+
+
+@pytest.mark.parametrize("needed", ["orders:read", "other"])
+def test_what_needs_no_request_is_decided_at_sight(needed: str) -> None:
+    guard = guarding(Checks(), policy=scopes(needed))
+    token = mint()
+    assert None is guard.at_sight(values(token)[1])
+    verify(guard, token)
+    text, octets = values(token)
+
+    for _ in range(2):
+        decisions = [guard.at_sight(octets), guard.at_sight_of_text(text), guard.glance(text, REQUEST)]
+        assert [Allow if needed == "orders:read" else Deny] * 3 == [*map(type, decisions)]
+
+
+def test_what_needs_the_request_is_not_decided_at_sight() -> None:
+    guard = guarding(Checks(), policy=lambda _, credentials: Allow(credentials))
+    token = mint()
+    verify(guard, token)
+
+    assert isinstance(guard.glance(f"Bearer {token}", REQUEST), Allow)
+    assert None is guard.at_sight(f"Bearer {token}".encode())
+    assert None is guard.at_sight_of_text(f"Bearer {token}")
+
+
+def test_a_yes_of_one_policy_is_none_of_a_stricter_one() -> None:
+    guard = guarding(Checks())
+    stricter = guard.requiring(scopes("other"))
+    token = mint()
+    verify(guard, token)
+    text, octets = values(token)
+    for _ in range(2):
+        assert isinstance(guard.at_sight(octets), Allow)
+        assert isinstance(guard.at_sight_of_text(text), Allow)
+
+        assert isinstance(stricter.glance(octets, REQUEST), Deny)
+        assert isinstance(stricter.glance(text, REQUEST), Deny)
 
 
 def test_a_policy_that_waits_is_asked_by_the_flow() -> None:

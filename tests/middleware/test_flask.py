@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Blueprint, Flask, g, jsonify, stream_with_context
+from flask import Blueprint, Flask, g, jsonify, send_file, stream_with_context
 from flask.views import MethodView
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
@@ -21,6 +21,7 @@ from .callers import HEADERS, bearer, guarding, name, whoever
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from jwt_guard.access.policy import Policy
 
@@ -57,6 +58,50 @@ def test_g_credentials_and_current_say_who() -> None:
     assert b"ada ada" == get(app).body
     assert b"nobody nobody" == get(app, "/", []).body
     assert "nobody" == whoever()
+
+
+def test_g_knows_them_in_each_way_of_asking_it() -> None:
+    app = app_with(lambda: f"{'credentials' in g} {name(g.get('credentials'))} {'other' in g} {g.get('other', 'none')}")
+
+    assert b"True ada False none" == get(app).body
+
+
+def test_nobody_is_left_in_a_context_that_outlives_the_request() -> None:
+    app = app_with(who, policy=anyone())
+    with app.app_context():
+        assert b"ada ada" == get(app).body
+        assert b"nobody nobody" == get(app, "/", []).body
+        assert g.credentials is None
+
+
+def test_a_file_is_handed_to_the_server_as_the_server_likes_it(tmp_path: Path) -> None:
+    class FileWrapper:
+        def __init__(self, file: Any, _size: int) -> None:
+            self.file = file
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from self.file
+
+    path = tmp_path / "order.txt"
+    path.write_bytes(b"an order")
+    app = app_with(lambda: send_file(path))
+    environ = {**environ_for("GET", "/", bearer()), "wsgi.file_wrapper": FileWrapper}
+    body: Any = app.wsgi_app(environ, lambda *_: None)
+
+    assert isinstance(body, FileWrapper)
+    assert b"an order" == b"".join(body)
+    body.file.close()
+
+
+def test_what_stands_around_the_application_already_streams_in_context_too() -> None:
+    app = bare_app(who)
+    app.wsgi_app = lambda _environ, start: (
+        start("200 OK", [("Content-Type", "text/plain")]),
+        (whoever().encode() for _ in range(2)),
+    )[1]  # type: ignore[method-assign]
+    GuardExtension(app, guarding())
+
+    assert b"adaada" == get(app).body
 
 
 def test_everything_is_guarded_also_what_is_not_there_and_what_is_static() -> None:
