@@ -98,7 +98,7 @@ def test_what_stands_around_the_application_already_streams_in_context_too() -> 
     app.wsgi_app = lambda _environ, start: (
         start("200 OK", [("Content-Type", "text/plain")]),
         (whoever().encode() for _ in range(2)),
-    )[1]  # type: ignore[method-assign]
+    )[1]
     GuardExtension(app, guarding())
 
     assert b"adaada" == get(app).body
