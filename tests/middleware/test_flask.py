@@ -86,7 +86,8 @@ def test_a_file_is_handed_to_the_server_as_the_server_likes_it(tmp_path: Path) -
     path.write_bytes(b"an order")
     app = app_with(lambda: send_file(path))
     environ = {**environ_for("GET", "/", bearer()), "wsgi.file_wrapper": FileWrapper}
-    body: Any = app.wsgi_app(environ, lambda *_: None)
+    door: Any = app.wsgi_app
+    body = door(environ, lambda *_: None)
 
     assert isinstance(body, FileWrapper)
     assert b"an order" == b"".join(body)
@@ -94,11 +95,13 @@ def test_a_file_is_handed_to_the_server_as_the_server_likes_it(tmp_path: Path) -
 
 
 def test_what_stands_around_the_application_already_streams_in_context_too() -> None:
-    app = bare_app(who)
-    app.wsgi_app = lambda _environ, start: (
-        start("200 OK", [("Content-Type", "text/plain")]),
-        (whoever().encode() for _ in range(2)),
-    )[1]
+    app: Any = bare_app(who)
+
+    def streaming(_environ: object, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (whoever().encode() for _ in range(2))
+
+    app.wsgi_app = streaming
     GuardExtension(app, guarding())
 
     assert b"adaada" == get(app).body
