@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, unquote_to_bytes
 
+from ..access.lifetime import good_until
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.awaiting import run
+from .expiring import EVENTS, checked, comes_of_the_end, serve, watched
 from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
@@ -92,40 +95,33 @@ class ScopeRequest:
 class GuardMiddleware:
     """Let *guard* decide about every http and websocket request before *app* sees it.
 
-    A CORS preflight passes, unless *preflight_passes* is False.
+    A CORS preflight passes, unless *preflight_passes* is False.  A websocket or an event stream is closed *grace*
+    seconds after its token is over; None: it may stay.  Raises Misconfigured for a grace that is neither.
     """
 
-    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True) -> None:
+    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True, grace: float | None = 0) -> None:
         self.app = app
         self.guard = guard
         self.preflight_passes = preflight_passes
+        self.grace = checked(grace)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
-        kind = scope["type"]
-        if kind not in _GUARDED:
-            if kind != "lifespan":
-                message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
-                raise RuntimeError(message)
-            await self.app(scope, receive, send)
+        if scope["type"] not in _GUARDED:
+            await self._unguarded(scope, receive, send)
             return
         guard = self.guard
-        authorization, is_one = None, True
+        authorization, is_one, asks_for_events = None, True, False
         for name, value in scope["headers"]:
             if len(name) == _LENGTH and name.lower() == b"authorization":
                 is_one = authorization is None
                 authorization = value
-        decision: Decision | None = None
-        if is_one and authorization is not None and scope.get("method") != "OPTIONS":
-            decision = guard.at_sight(authorization)
+            elif name == b"accept":
+                asks_for_events = asks_for_events or EVENTS in value
+        is_plain = is_one and authorization is not None and scope.get("method") != "OPTIONS"
+        decision = guard.at_sight(cast("bytes", authorization)) if is_plain else None
         if decision is None:
-            request = ScopeRequest(scope)
-            if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
-                decision = _PASS
-            elif is_one:  # what a glance knows of the first says nothing about a second
-                decision = guard.glance(authorization, request)
-            if decision is None:
-                decision = await run(guard.decide(request))
+            decision = await self._decided(scope, authorization, is_one=is_one)
         if not isinstance(decision, Allow):
             await answer(refuse(decision.error, ScopeRequest(scope), guard.realm), scope, receive, send)
             return
@@ -133,9 +129,36 @@ class GuardMiddleware:
         inner, send = self.admitted(credentials, scope, send)
         token = _set(credentials)
         try:
-            await self.app(inner, receive, send)
+            if credentials is None or self.grace is None:
+                await self.app(inner, receive, send)
+            elif asks_for_events or scope["type"] == "websocket":
+                await serve(self.app, inner, receive, send, self._left(credentials))
+            else:
+                await self.app(inner, receive, watched(send, partial(self._left, credentials)))
+        except Exception as error:
+            if not comes_of_the_end(error):
+                raise
         finally:
             _reset(token)
+
+    async def _unguarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind != "lifespan":
+            message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
+            raise RuntimeError(message)
+        await self.app(scope, receive, send)
+
+    async def _decided(self, scope: Scope, authorization: bytes | None, *, is_one: bool) -> Decision:
+        request = ScopeRequest(scope)
+        if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
+            return _PASS  # a websocket has no method
+        # What a glance knows of the first header says nothing about a second.
+        decision = self.guard.glance(authorization, request) if is_one else None
+        return await run(self.guard.decide(request)) if decision is None else decision
+
+    def _left(self, credentials: Credentials) -> float:
+        """Return for how many seconds a connection may stay."""
+        return good_until(self.guard, credentials) - self.guard.clock() + (self.grace or 0)
 
     def admitted(self, credentials: Credentials | None, scope: Scope, send: Send) -> tuple[Scope, Send]:
         """Return what the application is given in place of *scope* and *send*."""

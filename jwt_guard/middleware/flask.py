@@ -37,11 +37,13 @@ class GuardExtension:
     """Let a guard decide about every request of an application: ``GuardExtension(app, guard)``.
 
     In a factory: ``extension = GuardExtension(guard=guard)``, then ``extension.init_app(app)`` for each
-    application, or ``extension.init_app(app, guard)`` where each has a guard of its own.
+    application, or ``extension.init_app(app, guard)`` where each has a guard of its own.  *grace* is that of the
+    :class:`~jwt_guard.middleware.wsgi.GuardMiddleware`.
     """
 
-    def __init__(self, app: Flask | None = None, guard: Guard | None = None) -> None:
+    def __init__(self, app: Flask | None = None, guard: Guard | None = None, *, grace: float | None = 0) -> None:
         self.guard = guard
+        self.grace = grace
         if app is not None:
             self.init_app(app)
 
@@ -55,8 +57,8 @@ class GuardExtension:
         app.extensions["jwt_guard"] = guard
         # Flask's own answers are made by process_response(); what stands around it already may stream in its own way.
         door = _Door if getattr(app.wsgi_app, "__func__", None) is Flask.wsgi_app else wsgi.GuardMiddleware
-        app.wsgi_app = door(app.wsgi_app, guard)  # type: ignore[method-assign] # as Flask says to
-        process: Any = partial(_processed, app.process_response)  # which is a method for the checker
+        app.wsgi_app = door(app.wsgi_app, guard, grace=self.grace)  # type: ignore[method-assign] # as Flask says to
+        process: Any = partial(_processed, app.process_response, guard, self.grace)  # which is a method for the checker
         app.process_response = process  # type: ignore[method-assign] # of this one application
         app.app_ctx_globals_class = _with_credentials(app.app_ctx_globals_class)
 
@@ -64,22 +66,25 @@ class GuardExtension:
 class _Door(wsgi.GuardMiddleware):
     """The WSGI door for answers of which only those parts run later that :func:`_processed` has seen to."""
 
-    def in_context(self, body: Iterable[bytes], context: Context, environ: wsgi.Environ) -> Iterable[bytes]:  # noqa: ARG002 - as there
-        return body
+    def served(self, context: Context, environ: wsgi.Environ, start_response: wsgi.StartResponse) -> Iterable[bytes]:
+        return context.run(self.app, environ, start_response)
 
 
-def _processed(process: Callable[[Any], Any], response: Response) -> Response:
-    """Return the *response*, which knows for whom it is while it streams, too."""
+def _processed(process: Callable[[Any], Any], guard: Guard, grace: float | None, response: Response) -> Response:
+    """Return the *response*, which knows for whom it is while it streams, too, and ends with its token if it must."""
     response = process(response)
     # A file that is passed through has a type that servers look at to send it faster, and runs nothing of anybody's.
-    return (
-        _streamed_in(copy_context(), response) if response.is_streamed and not response.direct_passthrough else response
-    )
+    if not response.is_streamed or response.direct_passthrough:
+        return response
+    credentials = CURRENT.get()
+    if credentials is None or grace is None or response.mimetype != "text/event-stream":
+        return _streamed_in(copy_context(), response)
+    return _streamed_in(copy_context(), response, partial(wsgi.is_past, guard, credentials, grace))
 
 
-def _streamed_in(context: Context, response: Response) -> Response:
+def _streamed_in(context: Context, response: Response, is_over: Callable[[], bool] | None = None) -> Response:
     body: Any = response.response
-    response.response = wsgi.InContext(body, context)
+    response.response = wsgi.InContext(body, context, is_over)
     return response
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
+from functools import partial
 from http import HTTPStatus
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from ..access.lifetime import good_until
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.blocking import run
+from .expiring import EVENTS, checked
 from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
     from contextvars import Context
 
     from ..access.guard import Guard
+    from ..credentials import Credentials
     from ..decision import Decision
     from ..messages import Response
 
-__all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "requires"]
+__all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "is_past", "requires"]
 
 T = TypeVar("T")
+_EVENTS = EVENTS.decode()
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 App: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -82,13 +87,15 @@ class EnvironRequest:
 class GuardMiddleware:
     """Let *guard* decide about every request before *app* sees it.
 
-    A CORS preflight passes, unless *preflight_passes* is False.
+    A CORS preflight passes, unless *preflight_passes* is False.  An event stream ends with its first event that comes
+    *grace* seconds after its token is over; None: it may go on.  Raises Misconfigured for a grace that is neither.
     """
 
-    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True) -> None:
+    def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True, grace: float | None = 0) -> None:
         self.app = app
         self.guard = guard
         self.preflight_passes = preflight_passes
+        self.grace = checked(grace)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -114,11 +121,19 @@ class GuardMiddleware:
         # on the worker thread and a streamed body still knows for whom it is.
         context = copy_context()
         context.run(CURRENT.set, credentials)
-        return self.in_context(context.run(self.app, environ, start_response), context, environ)
+        return self.served(context, environ, start_response)
 
-    def in_context(self, body: Iterable[bytes], context: Context, environ: Environ) -> Iterable[bytes]:
-        """Return the application's *body*, what is left to do of it to be done in *context*."""
-        return body if _is_whole(body, environ) else InContext(body, context)
+    def served(self, context: Context, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Return the application's body, what is left to do of it to be done in *context*."""
+        start = _Start(start_response)
+        body = context.run(self.app, environ, start)
+        if _is_whole(body, environ):
+            return body
+        credentials: Credentials | None = environ[CREDENTIALS]
+        if credentials is None or self.grace is None:
+            return InContext(body, context)
+        is_over = partial(is_past, self.guard, credentials, self.grace)
+        return InContext(body, context, lambda: start.is_of_events and is_over())
 
 
 def _is_whole(body: Iterable[bytes], environ: Environ) -> bool:
@@ -127,19 +142,42 @@ def _is_whole(body: Iterable[bytes], environ: Environ) -> bool:
     return type(body) in (list, tuple) or (isinstance(wrapper, type) and type(body) is wrapper)
 
 
+class _Start:
+    """A ``start_response`` that notes whether an event stream starts."""
+
+    __slots__ = ("_start_response", "is_of_events")
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self._start_response = start_response
+        self.is_of_events = False
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401 - as PEP 3333 has it
+        self.is_of_events = any(
+            name.lower() == "content-type" and value.lower().startswith(_EVENTS) for name, value in headers
+        )
+        return self._start_response(status, headers, *error)
+
+
+def is_past(guard: Guard, credentials: Credentials, grace: float) -> bool:
+    """Say whether the token of *credentials* was over *grace* seconds ago."""
+    return guard.clock() >= good_until(guard, credentials) + grace
+
+
 class InContext(Generic[T]):
-    """A streamed body, each step of which runs in *context*."""
+    """A streamed body, each step of which runs in *context*, and which ends with the step after *is_over*."""
 
-    __slots__ = ("_body", "_context")
+    __slots__ = ("_body", "_context", "_is_over")
 
-    def __init__(self, body: Iterable[T], context: Context) -> None:
+    def __init__(self, body: Iterable[T], context: Context, is_over: Callable[[], bool] | None = None) -> None:
         self._body = body
         self._context = context
+        self._is_over = is_over
 
     def __iter__(self) -> Iterator[T]:
         run: Any = self._context.run  # whose type says too little of what it calls
-        steps: Iterator[T] = run(iter, self._body)
-        return map(run, repeat(next), repeat(steps))  # with no step of ours in between
+        steps: Iterator[T] = map(run, repeat(next), repeat(run(iter, self._body)))  # with no step of ours in between
+        is_over = self._is_over
+        return steps if is_over is None else takewhile(lambda _: not is_over(), steps)
 
     def close(self) -> None:
         """Close the body, where it can be closed."""

@@ -204,11 +204,9 @@ def test_another_file_is_a_stream_like_any_other() -> None:
         assert "next ada" in body.saw
 
 
-def test_start_response_is_the_servers_own() -> None:
-    given: list[Callable[..., Any]] = []
+def test_the_server_is_told_what_start_response_is_told() -> None:
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        given.append(start_response)
         try:
             environ["nothing"]
         except LookupError:
@@ -222,7 +220,6 @@ def test_start_response_is_the_servers_own() -> None:
 
     guarded(app)(environ_for("GET", "/", bearer()), server_start)
 
-    assert server_start is given[0]
     assert KeyError is calls[0][2][0]  # type: ignore[index]
 
 

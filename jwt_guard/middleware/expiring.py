@@ -1,0 +1,137 @@
+"""A websocket or an event stream whose token is over → one that is closed.
+
+Whoever opened it was let in until then and no longer, as with requests.  After that nothing of the application goes
+out: it is told that the client has gone, as if it had, and where it does not listen it is cancelled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .asgi import App, Message, Receive, Scope, Send
+
+__all__ = ["EVENTS", "Gone", "checked", "comes_of_the_end", "serve", "watched"]
+
+_START = "http.response.start"
+EVENTS = b"text/event-stream"
+"""The media type of event streams (HTML §9.2), which a browser's EventSource asks for."""
+_POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_REASON = "the access token has expired"
+_PATIENCE = 1.0  # seconds for an application to end by itself
+
+
+class Gone(OSError):
+    """What an application gets that sends to a client whose token is over: ASGI says that send() raises an OSError."""
+
+
+def checked(grace: object) -> float | None:
+    """Return *grace* if it is a number of seconds, or None; else raise Misconfigured."""
+    if grace is None:
+        return None
+    if isinstance(grace, bool) or not isinstance(grace, int | float) or not 0 <= grace < math.inf:
+        raise Misconfigured("grace is a number of seconds, 0 or more, or None for connections that may outlive a token")
+    return float(grace)
+
+
+def watched(send: Send, seconds: Callable[[], float]) -> Send:
+    """Return *send* for an answer that may turn out to be an event stream, which is over in so many *seconds*.
+
+    It ends with the first event after that; the rest of its messages pass at the price of a comparison.
+    """
+    deadline = math.inf
+
+    def sending(message: Message) -> Awaitable[None]:
+        nonlocal deadline
+        if message["type"] == _START:
+            if _is_event_stream(message):
+                deadline = anyio.current_time() + seconds()
+        elif deadline < math.inf and anyio.current_time() >= deadline:
+            return _end_of_stream(send)
+        return send(message)
+
+    return sending
+
+
+async def _end_of_stream(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    raise Gone(_REASON)
+
+
+def _is_event_stream(start: Message) -> bool:
+    return any(name.lower() == b"content-type" and value.lower().startswith(EVENTS) for name, value in start["headers"])
+
+
+async def serve(app: App, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
+    """Run *app* for a websocket, or for a client that asks for events, and close it in so many *seconds*."""
+    connection = _Connection(scope["type"] == "websocket", receive, send, anyio.current_time() + seconds)
+    with connection.scope:
+        await app(scope, connection.receive, connection.send)
+    if connection.scope.cancelled_caught:
+        await connection.close()
+
+
+def comes_of_the_end(error: BaseException) -> bool:
+    """Say whether *error* is what an application makes of a client that has gone."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, Gone):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+class _Connection:
+    """One connection, with the moment at which it is over."""
+
+    def __init__(self, is_websocket: bool, receive: Receive, send: Send, deadline: float) -> None:  # noqa: FBT001 - the first of its two kinds
+        self._is_websocket = is_websocket
+        self._receive = receive
+        self._send = send
+        self._deadline = deadline if is_websocket else math.inf  # of an answer it is known when it starts
+        self._end = deadline
+        self._is_over = False
+        self._is_done = False
+        self.scope = anyio.CancelScope(deadline=self._deadline + _PATIENCE)
+
+    async def receive(self) -> Message:
+        """Give what the client sends, and that it has gone once the token is over."""
+        if not self._is_over:
+            with anyio.CancelScope(deadline=self._deadline):
+                return await self._receive()
+            await self.close()
+        if self._is_websocket:
+            return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": _REASON}
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Send *message*, unless the token is over."""
+        kind = message["type"]
+        if kind == _START and _is_event_stream(message):
+            self._deadline = self._end
+            self.scope.deadline = self._end + _PATIENCE
+        if self._is_over or anyio.current_time() >= self._deadline:
+            await self.close()
+            raise Gone(_REASON)
+        await self._send(message)
+        if kind == "websocket.close" or (kind.endswith("http.response.body") and not message.get("more_body", False)):
+            self._is_done = True
+
+    async def close(self) -> None:
+        """Close the connection, once, unless the application has."""
+        self._is_over = True
+        if self._is_done:
+            return
+        self._is_done = True
+        self.scope.deadline = anyio.current_time() + _PATIENCE
+        last: dict[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
+        if self._is_websocket:
+            last = {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": _REASON}
+        await self._send(last)
