@@ -12,6 +12,7 @@ CORE := tests/tokens tests/hostile tests/properties tests/vectors tests/access
 BIN := .venv/bin
 STEP := scripts/step
 LIVE := tests/live/node_modules/.installed
+BROWSER := tests/browser/node_modules/.installed
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types unit others bench fix lock clean dev
@@ -33,12 +34,12 @@ types: dev  ## types, as two checkers see them
 	@$(STEP) "mypy" $(BIN)/mypy
 	@$(STEP) "pyright" env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-unit: dev $(LIVE)  ## the tests, and how much of the core they reach
+unit: dev $(LIVE) $(BROWSER)  ## the tests, and how much of the core they reach
 	@$(STEP) "tests" $(BIN)/coverage run -m pytest --durations=10 $(PYTEST)
 	@$(STEP) "coverage of the core" $(BIN)/coverage report $(if $(COVERAGE),--fail-under=$(COVERAGE))
 	@$(STEP) "tests of the core without jwt_guard[fast]" env JWT_GUARD_FAST=0 $(BIN)/python -m pytest --quiet $(CORE)
 
-others: dev $(LIVE)  ## the tests on the other Pythons
+others: dev $(LIVE) $(BROWSER)  ## the tests on the other Pythons
 	@scripts/other-pythons $(BIN)/python $(PYTEST)
 
 bench: dev  ## how long it takes, beside other libraries
@@ -52,7 +53,7 @@ lock: dev  ## pin the newest releases that are a week old
 	@scripts/lock
 
 clean:  ## remove all that was made here
-	rm -rf .venv .venvs .tools .coverage .coverage.* dist build tests/live/node_modules
+	rm -rf .venv .venvs .tools .coverage .coverage.* dist build tests/live/node_modules tests/browser/node_modules
 	rm -rf .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -62,3 +63,7 @@ dev:
 $(LIVE): tests/live/package.json tests/live/package-lock.json | dev
 	@if $(STEP) "the OpenID provider for the live tests" $(BIN)/python tests/live/node.py; then touch $@; \
 	else [ -z "$$CI" ]; fi  # without it those tests are skipped, where skipping is allowed
+
+$(BROWSER): tests/browser/package.json tests/browser/package-lock.json | dev
+	@if $(STEP) "Swagger UI for the tests in a browser" $(BIN)/python -m tests.browser.swagger_ui; then touch $@; \
+	else [ -z "$$CI" ]; fi

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .access.provider import Provider
     from .access.remembered import Memory
     from .access.resolver import Resolver
+    from .access.resource import ProtectedResource
     from .access.routes import by_route
     from .config.load import load
     from .credentials import Credentials, current
@@ -59,6 +60,7 @@ __all__ = [
     "Misconfigured",
     "MissingToken",
     "Policy",
+    "ProtectedResource",
     "Provider",
     "Request",
     "Resolver",
@@ -95,6 +97,7 @@ _HOMES = {
     "access.provider": ("Provider",),
     "access.remembered": ("Memory",),
     "access.resolver": ("Resolver",),
+    "access.resource": ("ProtectedResource",),
     "access.routes": ("by_route",),
     "config.load": ("load",),
     "credentials": ("Credentials", "current"),

@@ -11,6 +11,8 @@ __all__ = [
     "AmbiguousPath",
     "BadSignature",
     "ClaimRejected",
+    "ContentTooLarge",
+    "CrossOrigin",
     "Expired",
     "FetchFailed",
     "GuardError",
@@ -78,6 +80,18 @@ class MalformedRequest(Refused):
 
     status = 400
     code = "invalid_request"
+
+
+class ContentTooLarge(Refused):
+    """The form is longer than is read to look for a token in it (RFC 9110 §15.5.14)."""
+
+    status = 413
+
+
+class CrossOrigin(Refused):
+    """A browser sent a cookie, and nothing shows that a page of ours made it do so."""
+
+    status = 403
 
 
 class InvalidToken(Refused):

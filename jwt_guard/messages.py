@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["PlainRequest", "Request", "Response"]
+__all__ = ["PlainRequest", "Request", "Response", "opens_websocket"]
 
 
 class Request(Protocol):
-    """A request as the guard sees it; each shell gives a view that reads only what is asked of it."""
+    """A request as the guard sees it; each shell gives a view that reads only what is asked of it.
+
+    A view may say more: ``is_websocket``, a bool, and where the guard takes tokens from forms, ``form(limit)``, which
+    returns the whole body in octets, or None if it has more than *limit* of them.
+    """
 
     @property
     def method(self) -> str:
@@ -52,3 +56,12 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+def opens_websocket(request: Request) -> bool:
+    """Say whether *request* is a websocket handshake, over HTTP/1.1 or later (RFC 6455 §4.1, RFC 8441 §5)."""
+    return (
+        getattr(request, "is_websocket", False) is True
+        or bool(request.values("sec-websocket-version"))
+        or any("websocket" in value.lower() for value in request.values("upgrade"))
+    )

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .access.profiles import keycloak, rfc9068
+from .access.profiles import auth0, authentik, cognito, entra, google_id_token, keycloak, okta, rfc9068, zitadel
 from .access.provider import Provider
 
-__all__ = ["Provider", "keycloak", "rfc9068"]
+__all__ = [
+    "Provider",
+    "auth0",
+    "authentik",
+    "cognito",
+    "entra",
+    "google_id_token",
+    "keycloak",
+    "okta",
+    "rfc9068",
+    "zitadel",
+]

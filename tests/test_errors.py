@@ -9,6 +9,8 @@ from jwt_guard.errors import (
     AmbiguousPath,
     BadSignature,
     ClaimRejected,
+    ContentTooLarge,
+    CrossOrigin,
     Expired,
     FetchFailed,
     GuardError,
@@ -32,6 +34,8 @@ from jwt_guard.errors import (
 EACH = [
     (MissingToken(), 401, None),
     (MalformedRequest("two tokens"), 400, "invalid_request"),
+    (ContentTooLarge("too long"), 413, None),
+    (CrossOrigin("from elsewhere"), 403, None),
     (InvalidToken("no token"), 401, "invalid_token"),
     (UnknownIssuer("x"), 401, "invalid_token"),
     (UnknownKey("k", "ES256"), 401, "invalid_token"),

@@ -124,7 +124,10 @@ def about_issuer(issuer: object, known: Iterable[str]) -> str:
     """Say what to do about an *issuer* that is none of the *known* ones."""
     if not isinstance(issuer, str) or not issuer:
         return "The token names no issuer: have the issuer write iss, or use another of its token formats."
-    for expected in sorted(known):
+    known = sorted(known)
+    if any(expected.startswith(f"{issuer}/oauth2/") for expected in known):
+        return _OKTA
+    for expected in known:
         what = difference(issuer, expected)
         if what is not None:
             return (
@@ -133,6 +136,12 @@ def about_issuer(issuer: object, known: Iterable[str]) -> str:
                 "ask; or set the issuer's own public address (Keycloak: its hostname setting)."
             )
     return "Configure a provider with this issuer if you trust it, or get the token from one that is configured."
+
+
+_OKTA = (
+    "This is a token of Okta's org authorization server, which is for Okta alone and not for us: have the client get "
+    "its token from the custom authorization server that is configured."
+)
 
 
 def about_algorithm(alg: str, allowed: Iterable[str]) -> str:
@@ -197,12 +206,16 @@ def about_claim(error: ClaimRejected, token: UnverifiedToken, now: float) -> str
         return error.advice
     if error.expected == "an access token":
         return f"This is {error.got}: send the access_token of the token response instead."
+    if error.expected == "an ID token":
+        return f"This is {error.got}: send the id_token of the token response instead, as this provider expects."
     if error.claim == "cnf":
         return (
             "The client asked for a token bound to a key (DPoP or mTLS), which is not checked by this version: "
             "turn that off for this client."
         )
     if error.claim == "typ":
+        if token.header.media_type == "okta-internal-at+jwt":
+            return _OKTA
         return (
             "If the issuer writes this type into its access tokens, name it in typ; "
             "if not, another kind of token was sent (an ID token, perhaps)."
@@ -257,7 +270,11 @@ def _about_audience(error: ClaimRejected, values: Mapping[str, Any]) -> str:
                 return f"It differs from ours in {what}, and audiences are compared exactly."
     if error.got in (None, [], ""):
         return f"The token is for nobody in particular. {_MAPPER}"
+    if error.claim != "aud":
+        return "The token was issued to another client: name it in the configuration if its tokens are for us."
     clients = {values.get(name) for name in ("azp", "client_id", "cid") if isinstance(values.get(name), str)}
+    if not _GRAPH.isdisjoint(str(named) for named in got):
+        return "This is a token for Microsoft Graph: have the client ask for a scope of this API (api://ID/SCOPE)."
     if "account" in got:
         return f"'account' is what a fresh Keycloak writes. {_MAPPER}"
     if any(isinstance(named, str) and named in clients for named in got):
@@ -265,6 +282,7 @@ def _about_audience(error: ClaimRejected, values: Mapping[str, Any]) -> str:
     return f"The token is meant for somebody else. {_MAPPER}"
 
 
+_GRAPH = frozenset({"00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"})
 _MAPPER = (
     "Have the issuer name this API in aud (Keycloak: an audience mapper in a client scope; "
     "others: ask for the audience or resource with the token)."

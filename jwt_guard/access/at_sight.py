@@ -1,7 +1,7 @@
 """The value of an ``Authorization`` header that was seen a moment ago → the decision, without taking it apart.
 
-What is held here has the yes of one policy, too, where that looks at nothing but credentials: they do not change,
-so neither does its yes.
+What is held here has the yes of one policy, too, where that looks at nothing but credentials and is settled: they do
+not change, so neither does its yes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class AtSight:
             return None
         policy = self._policy
         if policy is not None and not policy.lets_in(credentials):
-            return Deny(policy.refusal())
+            return policy.decision(credentials)
         allow = Allow(credentials)
         self._remembered.hold_beside(text, credentials, seen, value, allow)
         return allow

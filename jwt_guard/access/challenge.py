@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from ..errors import InsufficientScope, MethodNotAllowed, Unavailable
+from ..errors import ContentTooLarge, CrossOrigin, InsufficientScope, MethodNotAllowed, Unavailable
 from ..messages import Response
 from .policy import is_scope
 
 if TYPE_CHECKING:
     from ..errors import GuardError
 
-__all__ = ["quoted", "refusal"]
+__all__ = ["Realm", "challenge", "quoted", "refusal"]
 
 # Constant text: which check failed is nobody's business but ours (it is in the log, under the same id).
 _SENTENCES = {
@@ -23,9 +23,32 @@ _SENTENCES = {
 }
 _PLAIN_SENTENCES = {
     401: "An access token is needed",
+    403: "The request does not come from a page of this site",
     405: "The route does not take this method",
+    413: "The form is too long",
     503: "The access token cannot be checked at the moment",
 }
+
+
+# Nobody who was told so would get further with another token.
+_WITHOUT_CHALLENGE = (ContentTooLarge, CrossOrigin)
+
+
+class Realm(str):
+    """The realm of a guard, which knows where the metadata of its resource are.
+
+    It is a text, since each door hands on to each challenge what the guard calls its realm.
+    """
+
+    __slots__ = ("metadata_url",)
+
+    metadata_url: str | None
+
+    def __new__(cls, text: str, metadata_url: str | None = None) -> Self:
+        """Return the realm called *text*."""
+        realm = super().__new__(cls, text)
+        realm.metadata_url = metadata_url
+        return realm
 
 
 def refusal(error: GuardError, realm: str, reference: str) -> Response:
@@ -36,7 +59,7 @@ def refusal(error: GuardError, realm: str, reference: str) -> Response:
         headers.append(("retry-after", str(error.retry_after)))
     elif isinstance(error, MethodNotAllowed):
         headers.append(("allow", ", ".join(sorted(error.allowed))))
-    else:
+    elif not isinstance(error, _WITHOUT_CHALLENGE):
         headers.append(("www-authenticate", _challenge(error, realm, sentence)))
     problem = {
         "type": "about:blank",
@@ -50,6 +73,11 @@ def refusal(error: GuardError, realm: str, reference: str) -> Response:
     return Response(error.status, tuple(headers), body)
 
 
+def challenge(error: GuardError, realm: str) -> str:
+    """Return the challenge alone, for frameworks that put it into an answer of their own."""
+    return _challenge(error, realm, _SENTENCES.get(error.code or "", ""))
+
+
 def _challenge(error: GuardError, realm: str, sentence: str) -> str:
     parts = [f"Bearer realm={quoted(realm)}"]
     if error.code is not None:  # RFC 6750 §3.1: none where nothing was sent
@@ -57,6 +85,8 @@ def _challenge(error: GuardError, realm: str, sentence: str) -> str:
     # A policy may have made its scopes of what the client sent; a refusal must be told all the same.
     if isinstance(error, InsufficientScope) and error.required and all(map(is_scope, error.required)):
         parts.append(f"scope={quoted(' '.join(sorted(error.required)))}")
+    if isinstance(realm, Realm) and realm.metadata_url is not None:
+        parts.append(f"resource_metadata={quoted(realm.metadata_url)}")  # RFC 9728 §5.1
     return ", ".join(parts)
 
 

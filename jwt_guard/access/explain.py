@@ -15,7 +15,7 @@ from ..errors import ClaimRejected, GuardError, InvalidToken, Unavailable, Unkno
 from ..flow import Call, Later
 from ..tokens.compact import parse
 from ..tokens.keys import Key, KeySet
-from ..tokens.verify import check_signature
+from ..tokens.verify import check_key_issuer, check_signature
 from . import advice
 from .policy import ask
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..messages import Request
     from ..tokens.claims import Claims, Rule
     from ..tokens.compact import UnverifiedToken
+    from ..tokens.verify import KeyIssuer
     from .guard import Guard
     from .provider import Provider
     from .remembered import Revocation
@@ -167,7 +168,18 @@ def _signed(provider: Provider, token: UnverifiedToken, *, ask_issuers: bool) ->
     except InvalidToken as error:
         words = advice.about_signature(token.signature)
         return [there, Step("signature", signed, "failed", None, str(error), words)]
-    return [there, Step("signature", signed, "ok")]
+    steps = [there, Step("signature", signed, "ok")]
+    return steps if provider.key_issuer is None else [*steps, _key_issuer(token, key, provider.key_issuer)]
+
+
+def _key_issuer(token: UnverifiedToken, key: Key, key_issuer: KeyIssuer) -> Step:
+    demand, got = "the key is one for this issuer's tokens", shown(key.issuer)
+    try:
+        check_key_issuer(token, key, key_issuer)
+    except InvalidToken:
+        words = "The set of keys says that this key is for another issuer: get a token from the one that is meant."
+        return Step("key issuer", demand, "failed", shown(token.issuer), got, words)
+    return Step("key issuer", demand, "ok", None, got)
 
 
 def _rule(rule: Rule, token: UnverifiedToken, now: float) -> Step:

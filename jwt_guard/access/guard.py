@@ -16,16 +16,18 @@ from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
 from ..tokens.keys import Key
 from ..tokens.verify import verify
 from .at_sight import AtSight
-from .challenge import quoted
-from .policy import OfCredentials, Policy, all_of, ask, at_once, authenticated, is_open
+from .carriers import Carrier, Carriers, header
+from .challenge import Realm, quoted
+from .policy import Policy, all_of, ask, at_once, authenticated, is_open, is_settled
 from .provider import Provider
 from .remembered import Memory, Remembered, Revocation
 from .resolver import Resolver
+from .resource import ProtectedResource, answer_about, document
 
 if TYPE_CHECKING:
     from ..decision import Decision
     from ..flow import Flow
-    from ..messages import Request
+    from ..messages import Request, Response
     from ..sources.key_state import KeyState
     from ..tokens.compact import Header, UnverifiedToken
 
@@ -52,6 +54,14 @@ class Guard:
     """Says of credentials whether they were taken back; asked on every request, so it must not wait."""
     resolver: Resolver | None = None
     """Gives the provider of an issuer that none of *providers* has."""
+    carriers: Sequence[Carrier] = (header(),)
+    """Where a token may be; a request with two of them is refused."""
+    resource: ProtectedResource | None = None
+    """What is protected: clients are told where its metadata are, and given them (RFC 9728)."""
+    carried: Carriers = field(init=False, repr=False, compare=False)
+    """The same places, to be asked about a request: for doors."""
+    metadata: Mapping[str, object] | None = field(init=False, repr=False, compare=False)
+    """The metadata of the resource."""
     _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
     _let_in: list[Header | None] = field(init=False, repr=False, compare=False)
     """The header of the token last let in: most tokens share it, and need no look at it."""
@@ -66,6 +76,8 @@ class Guard:
     at_sight_of_text: Callable[[str], Decision | None] = field(init=False, repr=False, compare=False)
     """The same for the value as text."""
     _seen: AtSight | None = field(init=False, repr=False, compare=False)
+    _offers_credentials: Callable[[Request], bool] = field(init=False, repr=False, compare=False)
+    _extract: Callable[[Request, int], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that each token has one provider at most."""
@@ -85,13 +97,22 @@ class Guard:
             raise Misconfigured("memory is Memory(...), or None for none")
         if not (self.resolver is None or isinstance(self.resolver, Resolver)):
             raise Misconfigured("resolver is Resolver(...)")
+        if not (self.resource is None or isinstance(self.resource, ProtectedResource)):
+            raise Misconfigured("resource is ProtectedResource(...)")
         try:
             quoted(self.realm)
         except ValueError as error:
             raise Misconfigured(f"realm: {error}") from None
+        object.__setattr__(
+            self, "realm", Realm(self.realm, None if self.resource is None else self.resource.metadata_url)
+        )
+        object.__setattr__(self, "carried", Carriers(self.carriers))
+        object.__setattr__(self, "carriers", tuple(self.carriers))
+        object.__setattr__(self, "metadata", self.resource and self._document(self.resource))
         object.__setattr__(self, "providers", providers)
         object.__setattr__(self, "_by_issuer", by_issuer)
         object.__setattr__(self, "_let_in", [None])
+        _let_look(self)
         size = self.memory
         _let_remember(self, None if size is None else Remembered(size, self.clock, self.revoked))
 
@@ -101,9 +122,9 @@ class Guard:
         Only a GuardError becomes a Deny: a bug stays a bug, and never an accidental yes.
         """
         try:
-            if is_open(self.policy, request) and not offers_credentials(request):
+            if is_open(self.policy, request) and not self._offers_credentials(request):
                 return Allow(None)  # absent is the only anonymous; a bad token is refused on an open route too
-            answer = self.admit(extract(request, self.limits.token))
+            answer = self.admit(self._extract(request, self.limits.token))
             credentials = answer if isinstance(answer, Credentials) else (yield from answer)
             return (yield from ask(self.policy, request, credentials))
         except GuardError as error:
@@ -118,7 +139,7 @@ class Guard:
             if authorization is None:
                 return Allow(None) if is_open(self.policy, request) else None
             seen = None if self._seen is None else self._seen.of(authorization)
-            if seen is None or isinstance(seen, Deny) or isinstance(self.policy, OfCredentials):
+            if seen is None or isinstance(seen, Deny) or is_settled(self.policy):
                 return seen
             return at_once(self.policy(request, cast("Credentials", seen.credentials)))  # of a token, so of somebody
         except GuardError as error:
@@ -171,7 +192,7 @@ class Guard:
         return answer if isinstance(answer, Credentials) else (yield from answer)
 
     def _credentials(self, provider: Provider, text: str, token: UnverifiedToken, key: Key) -> Credentials:
-        claims = verify(token, key)
+        claims = verify(token, key, provider.key_issuer)
         now = self.clock()
         until = check(claims, provider.demands, now)
         credentials = provider.read(claims, provider.name)
@@ -211,6 +232,21 @@ class Guard:
     def _own(self, issuer: object) -> Provider | None:
         return self._by_issuer.get(issuer) if isinstance(issuer, str) else None
 
+    def answer(self, request: Request, root: str = "") -> Response | None:
+        """Return the metadata of the resource where *request* asks for them, whoever asks (RFC 9728 §3); else None.
+
+        *root* is where the application is mounted, for servers that put it before each path.
+        """
+        if self.metadata is None or self.resource is None:
+            return None
+        wanted, path = self.resource.path, request.path
+        return answer_about(self.metadata, request) if path in (wanted, root + wanted) else None
+
+    def _document(self, resource: ProtectedResource) -> Mapping[str, object]:
+        listed = [provider.issuer for provider in self.providers]
+        issuers = [issuer for one in listed for issuer in ((one,) if isinstance(one, str) else one)]
+        return document(resource, issuers, self.carried.methods)
+
     def key_states(self) -> Mapping[str, KeyState]:
         """Return how the keys of each provider are, by its name: for readiness checks, metrics and people."""
         providers = (*self.providers, *(self.resolver.kept if self.resolver else ()))
@@ -219,14 +255,29 @@ class Guard:
 
 
 def _let_remember(guard: Guard, remembered: Remembered | None) -> None:
-    policy = guard.policy if isinstance(guard.policy, OfCredentials) else None
-    seen = None if remembered is None else AtSight(remembered, guard.clock, policy)
+    policy = guard.policy if is_settled(guard.policy) else None
+    # Where a token may be in another place too, one header says nothing about the request.
+    seen = None if remembered is None or not guard.carried.is_header_only else AtSight(remembered, guard.clock, policy)
     at_sight = None if policy is None else seen
     object.__setattr__(guard, "_remembered", remembered)
     object.__setattr__(guard, "_seen", seen)
     object.__setattr__(guard, "recall", _nothing if remembered is None else remembered.recall)
     object.__setattr__(guard, "at_sight", _nothing if at_sight is None else at_sight.octets)
     object.__setattr__(guard, "at_sight_of_text", _nothing if at_sight is None else at_sight.text)
+
+
+def _let_look(guard: Guard) -> None:
+    if guard.carried.is_header_only:
+        looks: tuple[Callable[[Request], bool], Callable[[Request, int], str]] = (offers_credentials, extract)
+    else:
+        looks = (guard.carried.offers_credentials, guard.carried.extract)
+        object.__setattr__(guard, "glance", _no_glance)  # so that those who look in the header alone pay nothing for it
+    object.__setattr__(guard, "_offers_credentials", looks[0])
+    object.__setattr__(guard, "_extract", looks[1])
+
+
+def _no_glance(_authorization: str | bytes | None, _request: Request) -> None:
+    return None
 
 
 def _nothing(_text: str | bytes) -> None:

@@ -16,10 +16,14 @@ __all__ = ["ClaimNames", "Path", "Reader", "reader"]
 Reader: TypeAlias = Callable[[Claims, str], Credentials]
 """(claims, provider name) → credentials; raises ClaimRejected for a claim of the wrong shape."""
 Path: TypeAlias = "str | tuple[str, ...]"
-"""A claim, or the way to one inside others: ``("realm_access", "roles")``."""
+"""A claim, or the way to one inside others: ``("realm_access", "roles")``.
+
+A last step of ``*`` stands for the names of an object's members, where an issuer writes a list that way.
+"""
 
 _NOTHING: frozenset[str] = frozenset()
 _LONGEST_KEPT = 1_024
+_NAMES = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,10 @@ def _finder(paths: tuple[Path, ...]) -> Callable[[Mapping[str, Any]], Any]:
         for steps in deep:
             value: Any = values
             for name in steps:
-                value = value.get(name) if isinstance(value, dict) else None
+                if not isinstance(value, dict):
+                    value = None
+                    break
+                value = [*value] if name == _NAMES else value.get(name)
             if value is not None:
                 return value
         return None

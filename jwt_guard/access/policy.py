@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from ..credentials import Credentials
 from ..decision import Allow, Decision, Deny
@@ -30,6 +30,7 @@ __all__ = [
     "claim",
     "is_open",
     "is_scope",
+    "is_settled",
     "none_of",
     "roles",
     "scopes",
@@ -59,6 +60,11 @@ def ask(policy: Policy, request: Request, credentials: Credentials) -> Flow[Deci
     if isinstance(answer, Generator):
         answer = yield from answer
     return _decision(answer)
+
+
+def is_settled(policy: Policy) -> TypeGuard[OfCredentials]:
+    """Say whether *policy* looks at nothing but credentials, and will say again of them what it once said."""
+    return isinstance(policy, OfCredentials) and policy.is_settled
 
 
 def at_once(answer: object) -> Decision | None:
@@ -102,8 +108,17 @@ class OfCredentials:
 
     __slots__ = ()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether what it once said of credentials it will say again, so that its yes may be held; else it is asked."""
+        return False
+
     def __call__(self, _request: Request, credentials: Credentials) -> Decision:
         """Return what :meth:`lets_in` says, as a decision."""
+        return self.decision(credentials)
+
+    def decision(self, credentials: Credentials) -> Decision:
+        """Return the same without a request."""
         return Allow(credentials) if self.lets_in(credentials) else Deny(self.refusal())
 
     def lets_in(self, _credentials: Credentials) -> bool:
@@ -115,13 +130,21 @@ class OfCredentials:
         return InsufficientScope()
 
 
+class _Settled(OfCredentials):
+    __slots__ = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
-class _Authenticated(OfCredentials):
+class _Authenticated(_Settled):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class _Scopes(OfCredentials):
+class _Scopes(_Settled):
     required: frozenset[str]
 
     def lets_in(self, credentials: Credentials) -> bool:
@@ -132,7 +155,7 @@ class _Scopes(OfCredentials):
 
 
 @dataclass(frozen=True, slots=True)
-class _Roles(OfCredentials):
+class _Roles(_Settled):
     required: frozenset[str]
 
     def lets_in(self, credentials: Credentials) -> bool:
@@ -158,6 +181,18 @@ class _Claim(OfCredentials):
 
     def refusal(self) -> InsufficientScope:
         return InsufficientScope(reason=f"the claim {'.'.join(self.path)} does not allow it")
+
+
+@dataclass(frozen=True, slots=True)
+class _AllSettled(_Settled):
+    policies: tuple[OfCredentials, ...]
+
+    def lets_in(self, credentials: Credentials) -> bool:
+        return all(policy.lets_in(credentials) for policy in self.policies)
+
+    def decision(self, credentials: Credentials) -> Decision:
+        decisions = (policy.decision(credentials) for policy in self.policies)
+        return next((decision for decision in decisions if isinstance(decision, Deny)), Allow(credentials))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +293,8 @@ def claim(
 
 def all_of(*policies: Policy) -> Policy:
     """Let in what every one lets in; the first refusal is the answer."""
-    return _AllOf(_functions("all_of", policies))
+    settled = tuple(policy for policy in _functions("all_of", policies) if is_settled(policy))
+    return _AllSettled(settled) if len(settled) == len(policies) else _AllOf(policies)
 
 
 def any_of(*policies: Policy) -> Policy:

@@ -19,6 +19,7 @@ from .identity import ClaimNames, Reader, reader
 if TYPE_CHECKING:
     from ..tokens.claims import Rule
     from ..tokens.compact import Header
+    from ..tokens.verify import KeyIssuer
 
 __all__ = ["KeySource", "Provider"]
 
@@ -68,6 +69,11 @@ class Provider:
     """What else must hold."""
     audience_claim: str = "aud"
     """The claim that is compared with *audience*."""
+    kind: Rule | None = None
+    """What kind of token it must be; None: an access token, or one that says of itself nothing else."""
+    key_issuer: KeyIssuer | None = None
+    """Says of the ``issuer`` that a key has in its set, or None, and of the claims, whether the key may vouch for
+    them: for sets that several issuers share.  None: any key of the source may."""
     remember: bool | None = None
     """Whether a verdict may be held while its rules hold; None: where the keys are public, since a secret that is
     generated for each token takes that token back by changing."""
@@ -103,6 +109,10 @@ class Provider:
             raise self._wrong("claims is ClaimNames(...)")
         if not all(isinstance(rule, claims.Rule) for rule in self.extra_rules):
             raise self._wrong("extra_rules are rules")
+        if not (self.kind is None or isinstance(self.kind, claims.Rule)):
+            raise self._wrong("kind is a rule")
+        if not (self.key_issuer is None or callable(self.key_issuer)):
+            raise self._wrong("key_issuer is a function of an issuer and claims")
         self._set("source", discovered(self.issuers) if self.keys is None else self.keys)
         self._set("allowed", self._allowed())
         self._set("source_rules_out", getattr(self.source, "rules_out", _never))
@@ -113,6 +123,7 @@ class Provider:
             audiences=audiences,
             leeway=self.leeway,
             audience_claim=self.audience_claim,
+            kind=self.kind,
         )
         more = (*(claims.has(name) for name in sorted(required)), *self.extra_rules)
         if self.max_age is not None:

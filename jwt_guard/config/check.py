@@ -54,6 +54,7 @@ def check(path: str | Path | None = None) -> list[Finding]:
     except Misconfigured as error:
         return [Finding("wrong", "", str(error))]
     of_values = [*_of_providers(root, guard), *_of_keys(root), *_of_store(root), *_of_memory(root)]
+    of_values += [*_of_tokens(root), *_of_resource(guard)]
     return [*of_values, *_of_file(root), *_of_routes(root, guard)]
 
 
@@ -179,6 +180,48 @@ def _of_memory(root: Table) -> Iterator[Finding]:
             "a key that is taken out counts at once with memory, too"
         )
         yield Finding("risky", "memory", sentence)
+
+
+# --- where tokens are, and what is protected ---------------------------------------------------------
+
+
+def _of_tokens(root: Table) -> Iterator[Finding]:
+    table = root.table("tokens")
+    if table is None:
+        return
+    name = table.text("cookie")
+    if name is not None and not name.startswith("__Host-"):
+        sentence = "another host of the same site can set this cookie for ours: call it __Host-…, which browsers refuse"
+        yield Finding("risky", "tokens.cookie", sentence)
+    for origin in table.list_of_texts("origins") or ():
+        if _is_plain_http(origin):
+            sentence = f"{shown(origin)} has no TLS: whoever is in between can make its pages send the cookie"
+            yield Finding("risky", "tokens.origins", sentence)
+    if table.flag("query"):
+        sentence = "addresses are logged, kept in histories and sent on, and the token is in them (RFC 6750 §2.3)"
+        yield Finding("risky", "tokens.query", sentence)
+    if table.flag("form"):
+        sentence = (
+            "it is for clients that cannot set a header, and has a body read of whoever sends one (RFC 6750 §2.2)"
+        )
+        yield Finding("risky", "tokens.form", sentence)
+
+
+def _of_resource(guard: Guard) -> Iterator[Finding]:
+    resource = guard.resource
+    if resource is None:
+        return
+    for provider in guard.providers:
+        audiences = (provider.audience,) if isinstance(provider.audience, str) else provider.audience
+        if resource.url not in audiences:
+            sentence = (
+                f"{provider.name} does not take it as an audience: a client that asks its issuer for a token for this "
+                "resource (RFC 8707) may get one that is refused here"
+            )
+            yield Finding("risky", "resource.url", sentence)
+    if guard.metadata is not None and "authorization_servers" not in guard.metadata:
+        sentence = "no issuer is a URL, so that clients are told of none to get a token from"
+        yield Finding("risky", "resource.authorization_servers", sentence)
 
 
 def _password(table: Table | None, key: str) -> str | None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..access.carriers import Carrier, cookie, form, header, query, websocket_subprotocol
 from ..access.challenge import quoted
 from ..access.guard import Guard
 from ..access.remembered import Memory
+from ..access.resource import ProtectedResource
 from ..errors import Misconfigured
 from ..flow import Trust
 from ..sources.jwks import KeySettings
@@ -31,12 +33,15 @@ __all__ = ["find", "guard_from", "load", "read"]
 
 _VARIABLE = "JWT_GUARD_CONFIG"
 _USUAL = "guard.toml"
-_KNOWN = ("realm", "providers", "routes", "keys", "store", "memory", "limits")
+_KNOWN = ("realm", "providers", "routes", "tokens", "resource", "keys", "store", "memory", "limits")
 _LATER = ("gateway", "fhir", "openapi", "shadow", "audit")
 _LATER_OF_STORE = ("revocation_when_unknown", "every_request")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
 _DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far
 _SIZES = ("tokens", "octets")
+_PLACES = {"websocket_subprotocol": websocket_subprotocol, "query": query, "form": form}
+_OF_RESOURCE = ("name", "documentation", "policy_uri", "tos_uri")
+_LISTS_OF_RESOURCE = ("scopes_supported", "authorization_servers")
 _DURATIONS = ("timeout", "fresh_for", "usable_for", "cooldown")
 
 
@@ -96,9 +101,10 @@ def guard_from(root: Table) -> Guard:
     """Return the guard that the file, once read, describes."""
     root.only(_KNOWN, _LATER)
     realm, settings, limits, memory = _realm(root), _key_settings(root), _limits(root), _memory(root)
+    carriers, resource = _carriers(root), _resource(root)
     providers, policy = _providers(root, settings), read_routes(root)
     try:
-        return Guard(providers, policy, realm, limits, memory=memory)
+        return Guard(providers, policy, realm, limits, memory=memory, carriers=carriers, resource=resource)
     except Misconfigured as error:
         raise root.wrong("providers", str(error)) from None  # each of them is good: two do not go together
 
@@ -112,6 +118,49 @@ def _realm(root: Table) -> str:
     except ValueError as error:
         raise root.wrong("realm", str(error)) from None
     return realm
+
+
+def _carriers(root: Table) -> tuple[Carrier, ...]:
+    """Return where a token may be: in the header, and where ``[tokens]`` says."""
+    table = root.table("tokens")
+    if table is None:
+        return (header(),)
+    table.only(("cookie", "origins", *_PLACES))
+    carriers = [header()]
+    name, origins = table.text("cookie"), table.list_of_texts("origins")
+    if name is not None:
+        carriers.append(_cookie(table, name, origins or ()))
+    elif origins is not None:
+        raise table.wrong("origins", "they are those of pages that may send the cookie, and cookie names none")
+    carriers += [place() for key, place in _PLACES.items() if table.flag(key)]
+    return tuple(carriers)
+
+
+def _cookie(table: Table, name: str, origins: tuple[str, ...]) -> Carrier:
+    try:
+        cookie(name)
+    except Misconfigured as error:
+        raise table.wrong("cookie", str(error).removeprefix("cookie: ")) from None
+    try:
+        return cookie(name, origins)
+    except Misconfigured as error:
+        raise table.wrong("origins", str(error).removeprefix("origins: ")) from None
+
+
+def _resource(root: Table) -> ProtectedResource | None:
+    table = root.table("resource")
+    if table is None:
+        return None
+    table.only(("url", *_OF_RESOURCE, *_LISTS_OF_RESOURCE))
+    url = table.text("url")
+    if not url:
+        raise table.wrong("url", "it is required: the https URL of what is protected")
+    more: dict[str, Any] = {name: table.text(name) for name in _OF_RESOURCE}
+    more |= {name: table.list_of_texts(name) or () for name in _LISTS_OF_RESOURCE}
+    try:
+        return ProtectedResource(url, **more)
+    except Misconfigured as error:
+        raise table.wrong("", str(error).removeprefix("resource: ")) from None
 
 
 def _providers(root: Table, settings: KeySettings) -> list[Provider]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..access.profiles import keycloak, rfc9068
+from ..access.profiles import auth0, authentik, cognito, entra, google_id_token, keycloak, okta, rfc9068, zitadel
 from ..access.provider import Provider
 from ..errors import Misconfigured, shown
 from ..sources.address import why_not
@@ -30,41 +31,55 @@ __all__ = ["KEYS", "read_provider"]
 KEYS = ("discovery_url", "jwks_url", "jwks_file", "pem_file", "secret", "salt")
 """Where the keys are: one of these at most, and none for discovery at the issuer."""
 
-_PROFILES: Mapping[str | None, tuple[Callable[..., Provider], frozenset[str]]] = {
-    None: (Provider, frozenset()),
-    "keycloak": (keycloak, frozenset({"client"})),
-    "rfc9068": (rfc9068, frozenset()),
+
+class _Profile(NamedTuple):
+    """What a profile is asked for in a file."""
+
+    make: Callable[..., Provider]
+    required: tuple[str, ...] = ("issuer", "audience")
+    """Of all these, what it cannot do without."""
+    optional: tuple[str, ...] = ()
+
+
+_PROFILES: Mapping[str | None, _Profile] = {
+    None: _Profile(Provider),
+    "auth0": _Profile(auth0, ("domain", "audience")),
+    "authentik": _Profile(authentik),
+    "cognito": _Profile(cognito, ("region", "pool", "clients")),
+    "entra": _Profile(entra, ("audience",), ("tenant", "tenants", "host")),
+    "google_id_token": _Profile(google_id_token, ("audience",), ("hd",)),
+    "keycloak": _Profile(keycloak, optional=("client",)),
+    "okta": _Profile(okta),
+    "rfc9068": _Profile(rfc9068),
+    "zitadel": _Profile(zitadel, optional=("project",)),
 }
-"""By name: the function, and its own arguments."""
+_REQUIRED: Mapping[str, str] = {
+    "issuer": "it is required: the exact iss of the tokens",
+    "audience": "it is required: the aud of tokens that are meant for this API",
+    "clients": "it is required: the ids of the app clients whose tokens are meant for this API",
+    "domain": "it is required: the tenant's own, as in shop.eu.auth0.com",
+    "pool": "it is required: the id of the user pool",
+    "region": "it is required: the one of the user pool",
+}
+"""What is said where one of these is missing."""
+_ARGUMENTS = frozenset(each for of in _PROFILES.values() for each in (*of.required, *of.optional))
+_LISTS = frozenset({"issuer", "audience", "clients", "hd", "tenants"})
 _LATER_PROFILES = (
-    "auth0", "authentik", "client_assertion", "cognito", "entra", "google_id_token", "hti_launch", "id_token",
-    "joat_tokens", "koppeltaal", "okta", "smart", "zitadel",
+    "client_assertion", "hti_launch", "id_token", "joat_tokens", "koppeltaal", "smart",
 )  # fmt: skip
 _COMMON = (
-    "profile", "issuer", "audience", "algorithms", "leeway", "typ", "max_age", "required", "remember", "claims", *KEYS,
+    "profile", "algorithms", "leeway", "typ", "max_age", "required", "remember", "claims", *KEYS,
 )  # fmt: skip
-_LATER = (
-    "introspection_url", "client_id", "client_secret", "client_key_file",
-    "tenant", "tenants", "domain", "region", "pool", "clients",
-)  # fmt: skip
+_LATER = ("introspection_url", "client_id", "client_secret", "client_key_file")
 _CLAIMS = ("user", "client", "scopes", "roles")
 
 
 def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
     """Return the provider that *table* describes; raises WrongConfig."""
-    own = frozenset(argument for _, arguments in _PROFILES.values() for argument in arguments)
-    table.only({*_COMMON, "shortest_secret", "salt_blocking", *own}, _LATER)
-    profile = table.text("profile")
-    make, arguments = _profile(table, profile)
-    for argument in sorted(own - arguments):
-        if table.has(argument):
-            owner = next(str(each) for each, (_, theirs) in _PROFILES.items() if argument in theirs)
-            raise table.wrong(argument, f"that is for profile = {owner!r}")
-    issuer, audience = table.texts("issuer"), table.texts("audience")
-    if issuer is None:
-        raise table.wrong("issuer", "it is required: the exact iss of the tokens")
-    if audience is None:
-        raise table.wrong("audience", "it is required: the aud of tokens that are meant for this API")
+    table.only({*_COMMON, "shortest_secret", "salt_blocking", *_ARGUMENTS}, _LATER)
+    written = table.text("profile")
+    profile = _profile(table, written)
+    own = _own(table, written, profile)
     given: dict[str, Any] = {
         "algorithms": table.texts("algorithms"),
         "leeway": table.seconds("leeway"),
@@ -72,12 +87,16 @@ def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
         "max_age": table.seconds("max_age"),
         "required": table.list_of_texts("required"),
         "remember": table.flag("remember"),
-        **{argument: table.text(argument) for argument in arguments},
     }
     given = {key: value for key, value in given.items() if value is not None}
-    keys = _keys(table, frozenset(issuer), settings)
     try:
-        provider = make(name=name, issuer=issuer, audience=audience, keys=keys, **given)
+        usual: KeySource | None = None
+        if "issuer" in own:
+            issuers = frozenset(own["issuer"])
+        else:  # the profile knows it, and where its keys are
+            known = profile.make(name=name, settings=settings, **own)
+            issuers, usual = known.issuers, known.source
+        provider = profile.make(name=name, keys=_keys(table, issuers, settings, usual), **own, **given)
         return _with_claims(provider, table.table("claims"))
     except WrongConfig:
         raise
@@ -85,13 +104,32 @@ def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
         raise table.wrong("", str(error).removeprefix(f"provider {name}: ")) from None
 
 
-def _profile(table: Table, profile: str | None) -> tuple[Callable[..., Provider], frozenset[str]]:
-    if profile in _PROFILES:
-        return _PROFILES[profile]
-    if profile in _LATER_PROFILES:
-        raise table.wrong("profile", f"{profile} is not supported by this version")
-    known = ", ".join(sorted(filter(None, _PROFILES)))
-    raise table.wrong("profile", f"there is no such profile; known here: {known}")
+def _profile(table: Table, written: str | None) -> _Profile:
+    if written in _PROFILES:
+        return _PROFILES[written]
+    if written in _LATER_PROFILES:
+        raise table.wrong("profile", f"{written} is not supported by this version")
+    known = sorted(filter(None, _PROFILES))
+    near = get_close_matches(str(written), known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    raise table.wrong("profile", f"there is no such profile; {hint}")
+
+
+def _own(table: Table, written: str | None, profile: _Profile) -> dict[str, Any]:
+    """Return what is particular to the *profile* that is *written*; what is another's is refused."""
+    takes = (*profile.required, *profile.optional)
+    for argument in sorted(_ARGUMENTS.difference(takes)):
+        if not table.has(argument):
+            continue
+        if argument in _PROFILES[None].required:
+            raise table.wrong(argument, f"profile = {written!r} knows it from {', '.join(takes)}")
+        owner = next(each for each, of in _PROFILES.items() if argument in (*of.required, *of.optional))
+        raise table.wrong(argument, f"that is for profile = {owner!r}")
+    own: dict[str, Any] = {key: table.texts(key) if key in _LISTS else table.text(key) for key in takes}
+    for key in profile.required:
+        if own[key] is None:
+            raise table.wrong(key, _REQUIRED[key])
+    return {key: value for key, value in own.items() if value is not None}
 
 
 def _types(table: Table) -> tuple[str | None, ...] | None:
@@ -118,7 +156,8 @@ def _with_claims(provider: Provider, table: Table | None) -> Provider:
 # --- keys --------------------------------------------------------------------------------------------
 
 
-def _keys(table: Table, issuers: frozenset[str], settings: KeySettings) -> KeySource:
+def _keys(table: Table, issuers: frozenset[str], settings: KeySettings, usual: KeySource | None) -> KeySource:
+    """Return the keys from where *table* says they are, else the *usual* ones, else those that the issuer publishes."""
     given = [key for key in KEYS if table.has(key)]
     if len(given) > 1:
         raise table.wrong("", f"the keys are in one place only, not in {' and '.join(given)}")
@@ -142,7 +181,7 @@ def _keys(table: Table, issuers: frozenset[str], settings: KeySettings) -> KeySo
             case "discovery_url":
                 return discovered(issuers, _url(table, kind, settings), settings)
             case _:
-                return _from_issuer(table, issuers, settings)
+                return usual or _from_issuer(table, issuers, settings)
     except WrongConfig:
         raise
     except Misconfigured as error:

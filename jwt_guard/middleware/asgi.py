@@ -12,6 +12,7 @@ from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.awaiting import run
+from .carrying import form_of, is_plain, read_form, sent_privately, without_token
 from .expiring import EVENTS, checked, comes_of_the_end, serve, watched
 from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
@@ -38,7 +39,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
+"""Frameworks have types of their own for a scope and its messages, and so for their applications."""
 
 _GUARDED = ("http", "websocket")
 _LENGTH = len(b"authorization")
@@ -84,6 +86,15 @@ class ScopeRequest:
         query: bytes = self._scope.get("query_string", b"")
         return query.decode("latin-1")
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it is the handshake of a websocket."""
+        return bool(self._scope["type"] == "websocket")
+
+    def form(self, _limit: int) -> bytes | None:
+        """Return the body, which the middleware has read where the guard looks into it."""
+        return form_of(self._scope)
+
     def values(self, name: str) -> tuple[str, ...]:
         """Return each value of the header *name*, in order."""
         wanted = name.encode("ascii")
@@ -104,12 +115,15 @@ class GuardMiddleware:
         self.guard = guard
         self.preflight_passes = preflight_passes
         self.grace = checked(grace)
+        self._looks_beyond = not is_plain(guard)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912 - each call in between is paid for by every request
         """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
-        if scope["type"] not in _GUARDED:
-            await self._unguarded(scope, receive, send)
-            return
+        if self._looks_beyond or scope["type"] not in _GUARDED:
+            prepared = await self._prepared(scope, receive, send)
+            if prepared is None:
+                return
+            receive, send = prepared
         guard = self.guard
         authorization, is_one, asks_for_events = None, True, False
         for name, value in scope["headers"]:
@@ -147,6 +161,24 @@ class GuardMiddleware:
             message = f"jwt_guard does not know how to guard the ASGI scope type {kind!r}"
             raise RuntimeError(message)
         await self.app(scope, receive, send)
+
+    async def _prepared(self, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send] | None:
+        """Return what to serve with where the header is not all there is to look at; None where all is done."""
+        if scope["type"] not in _GUARDED:
+            await self._unguarded(scope, receive, send)
+            return None
+        request, carried = ScopeRequest(scope), self.guard.carried
+        if scope["type"] == "websocket":
+            without_token(self.guard, scope)
+            return receive, send
+        response = self.guard.answer(request, scope.get("root_path", ""))
+        if response is not None:
+            await answer(response, scope, receive, send)
+            return None
+        again = await read_form(scope, receive) if carried.wants_form(request) else receive
+        if again is None:
+            return None
+        return again, sent_privately(send) if carried.is_in_query(request) else send
 
     async def _decided(self, scope: Scope, authorization: bytes | None, *, is_one: bool) -> Decision:
         request = ScopeRequest(scope)

@@ -23,6 +23,7 @@ __all__ = ["EVENTS", "Gone", "checked", "comes_of_the_end", "serve", "watched"]
 _START = "http.response.start"
 EVENTS = b"text/event-stream"
 """The media type of event streams (HTML §9.2), which a browser's EventSource asks for."""
+_LENGTH = len(b"content-type")
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 _REASON = "the access token has expired"
 _PATIENCE = 1.0  # seconds for an application to end by itself
@@ -66,7 +67,10 @@ async def _end_of_stream(send: Send) -> None:
 
 
 def _is_event_stream(start: Message) -> bool:
-    return any(name.lower() == b"content-type" and value.lower().startswith(EVENTS) for name, value in start["headers"])
+    for name, value in start.get("headers", ()):
+        if len(name) == _LENGTH and name.lower() == b"content-type":  # most names are told apart by their length
+            return bool(value.lower().startswith(EVENTS))
+    return False
 
 
 async def serve(app: App, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:

@@ -15,6 +15,7 @@ from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.blocking import run
+from .carrying import is_plain, readable, started_privately
 from .expiring import EVENTS, checked
 from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
@@ -80,8 +81,15 @@ class EnvironRequest:
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return the value of the header *name*; a WSGI server joins duplicates with commas."""
+        if name == "content-type":  # PEP 3333: a variable of its own, which may be empty
+            written: str = self._environ.get("CONTENT_TYPE", "")
+            return (written,) if written else ()
         value: str | None = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}")
         return () if value is None else (value,)
+
+    def form(self, limit: int) -> bytes | None:
+        """Return the body, which can be read again; None where it has more than *limit* octets."""
+        return readable(self._environ, limit)
 
 
 class GuardMiddleware:
@@ -96,10 +104,18 @@ class GuardMiddleware:
         self.guard = guard
         self.preflight_passes = preflight_passes
         self.grace = checked(grace)
+        self._looks_beyond = not is_plain(guard)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         guard = self.guard
+        if self._looks_beyond:
+            seen = EnvironRequest(environ)
+            response = guard.answer(seen)
+            if response is not None:
+                return answer(response, environ, start_response)
+            if guard.carried.is_in_query(seen):
+                start_response = started_privately(start_response)
         authorization: str | None = environ.get("HTTP_AUTHORIZATION")
         is_options = environ["REQUEST_METHOD"] == "OPTIONS"
         decision: Decision | None = None

@@ -1,4 +1,4 @@
-"""Testing: an issuer of your own for your tests, good or bad tokens from it, and a clock that you move.
+"""Testing: an issuer of your own, good or bad tokens, a clock that you move, callers, and attacks on your application.
 
 The names here are loaded when they are first used.
 """
@@ -10,7 +10,10 @@ from importlib import import_module
 TYPE_CHECKING = False  # as type checkers know it: the pytest plugin is loaded in everybody's session
 if TYPE_CHECKING:
     from . import faults
+    from .as_user import AsUser, Caller, trusting
+    from .attacks import Finding, Outcome, Report, attack
     from .clock import Clock
+    from .corpus import ATTACKS
     from .faults import Answer, Exchange, Fault
     from .flaws import FLAWS, Flaw
     from .issuer import LocalIssuer
@@ -18,20 +21,31 @@ if TYPE_CHECKING:
     from .served import ServedIssuer
 
 __all__ = [
+    "ATTACKS",
     "FLAWS",
     "Answer",
+    "AsUser",
+    "Caller",
     "Clock",
     "Exchange",
     "Fault",
+    "Finding",
     "Flaw",
     "LocalIssuer",
+    "Outcome",
+    "Report",
     "ServedIssuer",
+    "attack",
     "bearer",
     "faults",
     "mint",
+    "trusting",
 ]
 
 _HOMES = {
+    "as_user": ("AsUser", "Caller", "trusting"),
+    "attacks": ("Finding", "Outcome", "Report", "attack"),
+    "corpus": ("ATTACKS",),
     "clock": ("Clock",),
     "faults": ("Answer", "Exchange", "Fault"),
     "flaws": ("FLAWS", "Flaw"),

@@ -9,7 +9,7 @@ from ..errors import InvalidToken, MalformedRequest, MissingToken
 if TYPE_CHECKING:
     from ..messages import Request
 
-__all__ = ["bearer_token", "extract", "offers_credentials"]
+__all__ = ["bare_token", "bearer_token", "extract", "offers_credentials"]
 
 # RFC 6750 §2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _TOKEN_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
@@ -46,11 +46,24 @@ def bearer_token(authorization: str, longest: int) -> str:
     token = authorization[7:].strip(" ")
     if not token:
         raise MissingToken("the Bearer scheme without a token")
+    return bare_token(token, longest)
+
+
+def bare_token(token: str, longest: int) -> str:
+    """Return *token*, which is sent without a scheme, if it has the form of one (RFC 6750 §2.1: b64token).
+
+    Raises MissingToken, MalformedRequest, or InvalidToken for one that is too long to look at.
+    """
+    if len(token) > longest:
+        raise InvalidToken("the token is too long")
+    if not token:
+        raise MissingToken("a place for a token, and none in it")
     try:
         strange = token.encode("ascii").translate(None, _TOKEN_CHARACTERS)
     except UnicodeEncodeError:
         strange = b"?"
-    if strange:
+    body = token.rstrip("=")
+    if strange or not body or "=" in body:
         # RFC 6750 §3.1: malformed; a comma or a blank in here are two tokens.
         raise MalformedRequest("characters that no token has")
     return token

@@ -29,6 +29,7 @@ __all__ = [
     "check",
     "has",
     "has_control",
+    "id_token",
     "issued_by",
     "meant_for",
     "no_older_than",
@@ -36,6 +37,7 @@ __all__ = [
     "not_expired",
     "not_from_the_future",
     "of_type",
+    "one_of",
     "usual",
     "well_typed",
 ]
@@ -187,15 +189,31 @@ def _only_texts(items: list[object]) -> bool:
     return True
 
 
-def has(claim: str) -> Rule:
-    """Demand that *claim* is there, and neither null nor empty."""
+def has(claim: str, *others: str, advice: str | None = None) -> Rule:
+    """Demand that *claim*, or one of *others*, is there, and neither null nor empty; *advice* is for people."""
+    names = (claim, *others)
+    either = " or ".join(names)
 
     def holds_until(statement: Statement, _now: float) -> float:
-        if statement.values.get(claim) in (None, "", [], {}):
-            raise ClaimRejected(claim, "is required")
+        for name in names:
+            if statement.values.get(name) not in (None, "", [], {}):
+                return FOREVER
+        raise ClaimRejected(either, "is required", advice=advice)
+
+    return Rule(claim, f"{either} is there", holds_until)
+
+
+def one_of(claim: str, values: frozenset[str], *, advice: str) -> Rule:
+    """Demand that *claim* is exactly one of *values*, which name no person; *advice* is for people."""
+    expected = sorted(values)
+
+    def holds_until(statement: Statement, _now: float) -> float:
+        value = statement.values.get(claim)
+        if not isinstance(value, str) or value not in values:
+            raise ClaimRejected(claim, "is not one we take", expected=expected, got=value, advice=advice)
         return FOREVER
 
-    return Rule(claim, f"{claim} is there", holds_until)
+    return Rule(claim, f"{claim} is {_one_of(expected)}", holds_until)
 
 
 # --- from when to when -------------------------------------------------------------------------------
@@ -305,24 +323,61 @@ _KEYCLOAK_KINDS = {
 }
 
 
-def access_token() -> Rule:
+def access_token(known_by: tuple[str, ...] = (), never: tuple[str, ...] = ()) -> Rule:
     """Demand that, where ``typ`` does not say ``at+jwt``, nothing in the token says that it is another kind.
 
-    RFC 8725 §3.12.  A ``nonce`` alone proves nothing, since Keycloak keeps it in access tokens.
+    RFC 8725 §3.12.  A ``nonce`` alone proves nothing, since Keycloak keeps it in access tokens.  What is known of one
+    issuer makes it certain: *known_by* are claims that all of its access tokens have and its ID tokens have not, and
+    *never* those that its access tokens never have.
     """
 
     def holds_until(statement: Statement, _now: float) -> float:
         if statement.header.media_type == "at+jwt":
             return FOREVER
-        kind = _other_kind(statement.values)
+        values = statement.values
+        kind = _other_kind(values, nonce=not known_by)
+        if kind is None:
+            kind = next(((claim, "an ID token") for claim in never if claim in values), None)
         if kind is not None:
             raise ClaimRejected(kind[0], f"says that this is {kind[1]}", expected="an access token", got=kind[1])
+        missing = next((claim for claim in known_by if claim not in values), None)
+        if missing is not None:
+            got = "another kind of token, perhaps an ID token"
+            raise ClaimRejected(missing, "is missing", expected="an access token", got=got)
         return FOREVER
 
     return Rule("kind", "it is an access token", holds_until)
 
 
-def _other_kind(values: Mapping[str, Any]) -> tuple[str, str] | None:
+def id_token() -> Rule:
+    """Demand that nothing in the token says that it is another kind than an ID token (OpenID Connect Core §2).
+
+    Which login it was made for, nobody but the client can say: that is what ``nonce`` is for.
+    """
+
+    def holds_until(statement: Statement, _now: float) -> float:
+        kind = _other_than_id(statement)
+        if kind is not None:
+            raise ClaimRejected(kind[0], f"says that this is {kind[1]}", expected="an ID token", got=kind[1])
+        return FOREVER
+
+    return Rule("kind", "it is an ID token", holds_until)
+
+
+def _other_than_id(statement: Statement) -> tuple[str, str] | None:
+    values = statement.values
+    if statement.header.media_type == "at+jwt":
+        return "typ", "an access token"
+    for claim in ("scope", "scp"):
+        if claim in values:
+            return claim, "an access token"
+    for claim in ("events", "htm", "htu"):
+        if claim in values:
+            return claim, _OTHER_KINDS[claim]
+    return None
+
+
+def _other_kind(values: Mapping[str, Any], *, nonce: bool) -> tuple[str, str] | None:
     if not values.keys().isdisjoint(_OTHER_KINDS):
         return next((claim, kind) for claim, kind in _OTHER_KINDS.items() if claim in values)
     said = values.get("typ")  # Keycloak says it in the payload
@@ -334,7 +389,7 @@ def _other_kind(values: Mapping[str, Any]) -> tuple[str, str] | None:
     use = values.get("token_use", "access")  # Amazon Cognito
     if use != "access":
         return "token_use", "an ID token" if use == "id" else "of no known kind"
-    if "nonce" in values and _is_for_a_login(values):
+    if nonce and "nonce" in values and _is_for_a_login(values):
         return "nonce", "an ID token"
     if "sub" in values and values["sub"] == values.get("iss"):
         return "sub", "a client assertion"  # RFC 7523 §3: issued by the client about itself
@@ -366,17 +421,19 @@ _RARE = frozenset({"scp", "cnf", "nonce", "token_use", *_OTHER_KINDS})
 """Claims that need more than a glance."""
 
 
-def usual(
+def usual(  # noqa: PLR0913 - what a provider is configured with
     *,
     types: frozenset[str | None],
     issuers: frozenset[str],
     audiences: frozenset[str],
     leeway: float,
     audience_claim: str = "aud",
+    kind: Rule | None = None,
 ) -> tuple[tuple[Rule, ...], Rule]:
-    """Return what is demanded of every access token, rule by rule, and one rule that demands all of it in less time.
+    """Return what is demanded of every token, rule by rule, and one rule that demands all of it in less time.
 
-    That one sees at a glance that they all hold, as they nearly always do; else it asks them one by one.
+    That one sees at a glance that they all hold, as they nearly always do; else it asks them one by one.  *kind* says
+    what kind of token it must be, an access token unless it is given.
     """
     one_by_one = (
         well_typed(),
@@ -386,17 +443,17 @@ def usual(
         not_expired(leeway),
         not_before(leeway),
         not_from_the_future(leeway),
-        access_token(),
+        access_token() if kind is None else kind,
         bearer_only(),
     )
     glance = _glance(frozenset(map(media_type, types)), issuers, audiences, leeway)
-    if audience_claim != "aud":
+    if audience_claim != "aud" or kind is not None:
         glance = _never
 
     def holds_until(statement: Statement, now: float) -> float:
         return glance(statement, now) or check(statement, one_by_one, now)
 
-    return one_by_one, Rule("token", "it is an access token from an issuer we trust, for us and for now", holds_until)
+    return one_by_one, Rule("token", "it is from an issuer we trust, for us and for now", holds_until)
 
 
 def _never(_statement: Statement, _now: float) -> float:

@@ -51,6 +51,8 @@ class Key:
     verifiers: Mapping[str, Verifier] = field(repr=False)
     digest: bytes = field(default=b"", repr=False)
     """SHA-256 of the published JWK, by which it is known again in the next set; empty for any other key."""
+    issuer: str | None = field(default=None, repr=False)
+    """Whose tokens it is for, where the JWK itself says so, as Microsoft's do in a set that tenants share."""
 
     @property
     def algorithms(self) -> frozenset[str]:
@@ -166,6 +168,9 @@ def key_from_jwk(jwk: object, *, symmetric: bool = True, shortest_secret: int | 
         raise KeyUnusable("its kid is no text")
     if alg is not None and not isinstance(alg, str):
         raise KeyUnusable("its alg is no text")
+    issuer = jwk.get("issuer")  # of nobody's standard: Microsoft says so whose tokens a key is for
+    if issuer is not None and not isinstance(issuer, str):
+        raise KeyUnusable("its issuer is no text")
     if jwk.get("use", "sig") != "sig":  # RFC 7517 §4.2
         raise KeyUnusable("its use is not sig")
     operations = jwk.get("key_ops", ["verify"])
@@ -185,7 +190,7 @@ def key_from_jwk(jwk: object, *, symmetric: bool = True, shortest_secret: int | 
         raise
     except Exception as error:  # noqa: BLE001 - what cryptography raises for bad numbers is not one type, and a set must survive it
         raise KeyUnusable(f"its numbers are no key ({type(error).__name__})") from None
-    return _public(public, kid, alg)
+    return _public(public, kid, alg, issuer)
 
 
 def key_from_pem(pem: bytes, *, kid: str | None = None, alg: str | None = None) -> Key:
@@ -230,12 +235,12 @@ def key_from_secret(
     return Key(kid, {name: hmac_verifier(name, octets) for name in long_enough})
 
 
-def _public(public: object, kid: str | None, alg: str | None) -> Key:
+def _public(public: object, kid: str | None, alg: str | None, issuer: str | None = None) -> Key:
     fitting = _fitting(public)
     if alg is not None and alg not in fitting:
         raise KeyUnusable(f"its alg {shown(alg)} does not fit its type")
     chosen = fitting if alg is None else (alg,)
-    return Key(kid, {name: verifier(name, cast("PublicKey", public)) for name in chosen})
+    return Key(kid, {name: verifier(name, cast("PublicKey", public)) for name in chosen}, issuer=issuer)
 
 
 def _fitting(public: object) -> tuple[str, ...]:

@@ -584,3 +584,26 @@ def test_whether_a_token_that_names_nobody_was_taken_back_is_not_asked() -> None
 
     assert "not checked" == step(explanation, "revocation").verdict
     assert [] == asked
+
+
+# --- whose key it is ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_key_of_another_issuer_is_told_apart_from_a_bad_signature(*, own: bool) -> None:
+    keys = fixed({"keys": [public_jwk("ES256", kid="a", issuer=ISSUER if own else "https://other.test")]})
+    of = guard(keys=keys, key_issuer=lambda issuer, values: issuer == values["iss"])
+    explanation = explained(of, mint())
+    whose = step(explanation, "key issuer")
+
+    assert "ok" == step(explanation, "signature").verdict
+    assert ("ok" if own else "failed") == whose.verdict == explanation.verdict
+    assert own is (whose.advice is None)
+    assert ("None" if own else f"'{ISSUER}'") == str(whose.expected)
+
+
+def test_a_token_for_microsoft_graph_is_told_to_ask_for_ours() -> None:
+    for audience in ("00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"):
+        advice = step(explained(guard(), mint(claims(aud=audience))), "aud").advice
+
+        assert "a token for Microsoft Graph" in str(advice)

@@ -76,6 +76,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "claim names in a dict": {"claims": {"user": "sub"}},
     "a memory that is a number": {"remember": 1},
     "a memory that is a text": {"remember": "yes"},
+    "a kind that is a text": {"kind": "id_token"},
+    "a key issuer that is a text": {"key_issuer": ISSUER},
     "rules that are functions": {"extra_rules": [lambda *_: None]},
 }
 

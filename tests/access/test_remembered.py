@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jwt_guard import Guard, Memory, Provider, fixed, salted, scopes, verify
-from jwt_guard.access.policy import authenticated, roles
+from jwt_guard.access.policy import all_of, authenticated, claim, roles
 from jwt_guard.access.remembered import _MOST_GROUNDS, _RECENT, Remembered
 from jwt_guard.credentials import Credentials
 from jwt_guard.decision import Allow, Deny
@@ -745,6 +745,35 @@ def test_what_needs_the_request_is_not_decided_at_sight() -> None:
     assert isinstance(guard.glance(f"Bearer {token}", REQUEST), Allow)
     assert None is guard.at_sight(f"Bearer {token}".encode())
     assert None is guard.at_sight_of_text(f"Bearer {token}")
+
+
+def test_a_check_of_ones_own_is_asked_every_time() -> None:
+    answers = [True, True, False]
+    guard = guarding(Checks(), policy=claim("sub", check=lambda _: answers.pop(0)))
+    token = mint()
+    verify(guard, token)
+    text, octets = values(token)
+
+    assert None is guard.at_sight(octets)
+    assert [Allow, Allow, Deny] == [type(guard.glance(value, REQUEST)) for value in (text, octets, octets)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "missing"), [(("orders:read",), None), (("orders:read", "b"), "b"), (("b", "c"), "b")]
+)
+def test_all_of_what_is_settled_is_settled(asked: tuple[str, ...], missing: str | None) -> None:
+    guard = guarding(Checks(), policy=all_of(authenticated(), *map(scopes, asked)))
+    token = mint()
+    verify(guard, token)
+    seen = guard.at_sight(values(token)[1])
+
+    if missing is None:
+        assert isinstance(seen, Allow)
+    else:
+        assert isinstance(seen, Deny)
+        assert isinstance(seen.error, InsufficientScope)
+        assert {missing} == seen.error.required
+    assert type(seen) is type(play(partial(guard.decide, with_token(token))).value)
 
 
 def test_a_yes_of_one_policy_is_none_of_a_stricter_one() -> None:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import jwt_guard
-from benchmarks import doors, hot, memory, served
+from benchmarks import calling, doors, hot, memory, served
 from benchmarks.drawing import chart, table
 from benchmarks.rounds import Batches, Line, Middle, in_turn, middle
 
@@ -79,7 +80,16 @@ ROWS: dict[str, tuple[Callable[[int], list[Line]], list[str]]] = {
     "memory": (memory.rows, ["memory: 2,000 tokens, each", "memory: 2,000 tokens, a full gc.collect()"]),
     "doors": (
         doors.rows,
-        ["raw ASGI: added", "Starlette, current(): added", "Starlette, request.user: added", "Flask: added"],
+        [
+            "raw ASGI: added",
+            "Starlette, current(): added",
+            "Starlette, request.user: added",
+            "FastAPI, middleware: added",
+            "FastAPI, dependency: added",
+            "Flask: added",
+            "REST framework: added",
+            "REST framework, behind the middleware: added",
+        ],
     ),
     "served": (partial(served.rows, wrk=None), ["uvicorn, Starlette: kept, by our own client"]),
 }
@@ -113,6 +123,38 @@ def test_a_server_that_lets_everybody_in_is_not_measured(monkeypatch: pytest.Mon
 
     with pytest.raises(RuntimeError, match="guarded server answered"):
         served.kept(1, 0.1, None)
+
+
+def test_a_door_that_lets_everybody_in_is_not_measured() -> None:
+    world = calling.World.new()
+    app = doors.starlette_app()
+
+    assert 3 == len(calling.asgi_batches(app, world, "/current", 3).arguments())
+    with pytest.raises(RuntimeError, match=r"answered \[200\], not 401"):
+        calling.asgi_batches(app, world, "/current", 3, refuses=True)
+
+
+def test_a_door_that_lets_nobody_in_is_not_measured() -> None:
+    def closed(_environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        start_response("401 Unauthorized", [])
+        return []
+
+    with pytest.raises(RuntimeError, match=r"answered \[401\], not 200"):
+        calling.wsgi_batches(closed, calling.World.new(), "/current", 3)
+
+
+def test_each_door_with_a_peer_is_held_to_a_share_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(theirs: float) -> list[Line]:
+        found = {
+            door: {doors.OURS: Middle(2, 1, 3), peer.name: Middle(theirs * peer.goal, 1, 2)}
+            for door, peer in doors.PEERS.items()
+        }
+        monkeypatch.setattr(doors, "added", lambda _rounds: found)
+        return doors.rows(QUICK)
+
+    assert {"≤ 1/80", "≤ 1/60", "≤ 1/200"} == {goal for _, _, goal, _ in told(2)}
+    assert {True} == {reached for _, _, _, reached in told(2)}
+    assert {False} == {reached for _, _, _, reached in told(1.9)}
 
 
 def test_contestants_take_turns_and_the_order_is_turned_round() -> None:

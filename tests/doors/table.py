@@ -125,11 +125,11 @@ def _filled(value: str | bytes) -> bytes:
 PREFLIGHT = {"origin": "https://shop.example", "access-control-request-method": "POST"}
 # What a server does to a request before an application sees it.
 DROPS = {"granian/wsgi": "drops a header that is not ASCII, so that nothing was sent"}
-SHORTER: dict[str, str] = dict.fromkeys(("gunicorn", "gunicorn/flask"), "takes no header of that length")
+SHORTER: dict[str, str] = dict.fromkeys(("gunicorn", "gunicorn/flask", "sanic"), "takes no header of that length")
 CAPITALS = {
     "hypercorn": "writes each method in capitals",
     **dict.fromkeys(
-        ("uvicorn/httptools", "waitress", "waitress/flask", "gunicorn", "gunicorn/flask"),
+        ("uvicorn/httptools", "waitress", "waitress/flask", "gunicorn", "gunicorn/flask", "aiohttp"),
         "takes no method in small letters",
     ),
 }

@@ -13,7 +13,7 @@ from .conftest import COMMANDS
 from .inside import Answer, Headers
 from .serve import SERVERS
 from .table import READER, ROWS, WEBSOCKET_ROWS, Row
-from .test_doors import judge
+from .test_doors import WITH_A_SERVER_OF_THEIR_OWN, judge
 
 ALL = (*SERVERS, *COMMANDS)
 
@@ -41,7 +41,7 @@ def test_every_server_lets_the_same_requests_in(row: Row, server: str, ports: di
 
 
 def test_where_a_server_differs_nobody_gets_more_than_their_own(ports: dict[str, int]) -> None:
-    exceptions = [(row, server) for row in ROWS for server in row.not_at]
+    exceptions = [(row, server) for row in ROWS for server in row.not_at if server in ALL]
     for row, server in exceptions:
         answer = ask(ports[server], row.method, row.target, row.headers)
 
@@ -53,7 +53,7 @@ def test_where_a_server_differs_nobody_gets_more_than_their_own(ports: dict[str,
 def test_every_exception_names_a_server_and_a_reason() -> None:
     exceptions = {server: reason for row in ROWS for server, reason in row.not_at.items()}
 
-    assert set(exceptions) <= set(ALL)
+    assert set(exceptions) <= {*ALL, *WITH_A_SERVER_OF_THEIR_OWN}
     assert all(exceptions.values())
 
 

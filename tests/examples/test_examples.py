@@ -100,7 +100,7 @@ def example(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 
 def test_there_are_examples() -> None:
-    assert {"asgi", "flask", "starlette", "wsgi"} <= set(EXAMPLES)
+    assert {"asgi", "django", "drf", "fastapi", "flask", "starlette", "wsgi"} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -12,6 +12,8 @@ const ISSUER_PATH = process.env.ISSUER_PATH ?? '';
 const DISCOVERY = process.env.DISCOVERY ?? 'openid oauth';
 const SCOPES = 'orders:read orders:write';
 const RESOURCE = /^(https:\/\/(?:orders|billing)\.test)\/([A-Za-z0-9-]+)$/;
+// An MCP server is a resource under the address that it has, and its client asks for no algorithm.
+const MCP_SERVER = /^http:\/\/127\.0\.0\.1:\d+\/mcp$/;
 
 // Node learned ML-DSA in 24, and the question `supports` with it; an older Node has neither.
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519', 'ML-DSA-44'].filter(
@@ -38,7 +40,7 @@ async function signingKey(alg) {
 }
 
 function resourceServer(ctx, resource) {
-  const [, audience, alg] = RESOURCE.exec(resource) ?? [];
+  const [, audience, alg] = MCP_SERVER.test(resource) ? [, resource, 'RS256'] : (RESOURCE.exec(resource) ?? []);
   if (!ALGORITHMS.includes(alg)) throw new errors.InvalidTarget();
   return { audience, scope: SCOPES, accessTokenFormat: 'jwt', accessTokenTTL: lifetime, jwt: { sign: { alg } } };
 }

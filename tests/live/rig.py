@@ -121,7 +121,12 @@ class LiveProvider:
             asked["client_assertion_type"] = ASSERTION_TYPE
             asked["client_assertion"] = self._steer("POST", "/assertion")["assertion"]
             return self._granted(asked, None, lifetime)["access_token"]
-        return self._granted(asked, ("machine-with-secret", self._secret), lifetime)["access_token"]
+        return self._granted(asked, self.machine, lifetime)["access_token"]
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        """Name and secret of a client that asks for itself."""
+        return "machine-with-secret", self._secret
 
     def user_tokens(
         self,

@@ -6,7 +6,7 @@ import pytest
 
 from jwt_guard.errors import GuardError, InvalidToken, MalformedRequest, MissingToken
 from jwt_guard.messages import PlainRequest
-from jwt_guard.tokens.bearer import bearer_token, extract, offers_credentials
+from jwt_guard.tokens.bearer import bare_token, bearer_token, extract, offers_credentials
 
 LONGEST = 100
 
@@ -89,6 +89,11 @@ def test_what_is_no_bearer_token_is_a_missing_one(value: str) -> None:
         "Bearer <a>",
         "Bearer a.b.c\n",
         "Bearer \ta.b.c",
+        "Bearer a=b",
+        "Bearer =a",
+        "Bearer =",
+        "Bearer ==",
+        "Bearer a=b=",
     ],
     ids=ascii,
 )
@@ -110,3 +115,17 @@ def test_a_long_token_is_not_looked_at() -> None:
     assert "a" * LONGEST == bearer_token("Bearer " + "a" * LONGEST, LONGEST)
     assert InvalidToken is type(refusal("Bearer " + "a" * (LONGEST + 1)))
     assert InvalidToken is type(refusal("Bearer " + "é" * 1_000_000))
+
+
+def test_a_token_without_a_scheme_is_held_to_the_same_form() -> None:
+    assert "a.b.c" == bare_token("a.b.c", LONGEST)
+    for text, kind in (
+        ("", MissingToken),
+        (" a", MalformedRequest),
+        ("a,b", MalformedRequest),
+        ("é", MalformedRequest),
+    ):
+        with pytest.raises(kind):
+            bare_token(text, LONGEST)
+    with pytest.raises(InvalidToken):
+        bare_token("é" * (LONGEST + 1), LONGEST)

@@ -17,6 +17,7 @@ from jwt_guard.tokens.claims import (
     bearer_only,
     check,
     has,
+    id_token,
     issued_by,
     meant_for,
     no_older_than,
@@ -24,6 +25,7 @@ from jwt_guard.tokens.claims import (
     not_expired,
     not_from_the_future,
     of_type,
+    one_of,
     well_typed,
 )
 from jwt_guard.tokens.compact import Header, media_type
@@ -340,6 +342,76 @@ def test_a_type_that_tells_is_believed(values: dict[str, Any], claim: str) -> No
 )
 def test_what_access_tokens_carry_does_not(values: dict[str, Any]) -> None:
     assert FOREVER == holds(access_token(), said(values))
+
+
+KNOWN = access_token(known_by=("azp", "uid"), never=("amr",))
+
+
+@pytest.mark.parametrize(
+    ("values", "claim"),
+    [
+        ({}, "azp"),
+        ({"azp": "x"}, "uid"),
+        ({"azp": "x", "uid": "u", "amr": ["pwd"]}, "amr"),
+        ({"azp": "x", "uid": "u", "at_hash": "h"}, "at_hash"),
+        ({"azp": "x", "uid": "u", "typ": "ID"}, "typ"),
+        ({"azp": "x", "uid": "u", "sub": "a", "iss": "a"}, "sub"),
+    ],
+)
+def test_what_is_known_of_one_issuer_tells_its_tokens_apart(values: dict[str, Any], claim: str) -> None:
+    error = rejected(KNOWN, said(values))
+
+    assert (claim, "an access token") == (error.claim, error.expected)
+
+
+def test_what_is_known_of_one_issuer_lets_its_access_tokens_have_a_nonce() -> None:
+    login = {"azp": "x", "aud": "x", "nonce": "n"}
+
+    assert FOREVER == holds(KNOWN, said(login, uid="u"))
+    assert FOREVER == holds(KNOWN, said({}, "at+jwt"))
+    assert "nonce" == rejected(access_token(), said(login, uid="u")).claim
+
+
+@pytest.mark.parametrize(
+    ("values", "typ", "claim"),
+    [
+        ({}, "at+jwt", "typ"),
+        ({"scope": "a"}, None, "scope"),
+        ({"scp": ["a"]}, None, "scp"),
+        ({"events": {}}, None, "events"),
+        ({"htm": "GET"}, None, "htm"),
+        ({"htu": "https://a.test"}, None, "htu"),
+    ],
+)
+def test_what_another_kind_of_token_carries_makes_it_no_id_token(
+    values: dict[str, Any], typ: str | None, claim: str
+) -> None:
+    error = rejected(id_token(), said(values, typ))
+
+    assert (claim, "an ID token") == (error.claim, error.expected)
+
+
+def test_an_id_token_has_what_access_tokens_have_not() -> None:
+    assert FOREVER == holds(id_token(), said({"at_hash": "h", "c_hash": "h", "nonce": "n", "azp": "x", "aud": "x"}))
+
+
+def test_one_of_several_claims_will_do_and_advice_comes_along() -> None:
+    rule = has("scp", "roles", advice="Ask for one.")
+
+    assert FOREVER == holds(rule, said(scp="a")) == holds(rule, said(roles=["a"], scp=""))
+    error = rejected(rule, said(scp="", roles=[]))
+    assert ("scp or roles", "Ask for one.") == (error.claim, error.advice)
+    assert "scp or roles is there" == rule.demand
+
+
+@pytest.mark.parametrize("value", ["B", "", None, 1, ["a"], {"a": 1}], ids=repr)
+def test_a_claim_is_exactly_one_of_the_values(value: object) -> None:
+    rule = one_of("use", frozenset({"a", "b"}), advice="Take the other.")
+
+    assert FOREVER == holds(rule, said(use="a"))
+    error = rejected(rule, said(use=value))
+    assert ("use", ["a", "b"], value, "Take the other.") == (error.claim, error.expected, error.got, error.advice)
+    assert "use" == rejected(rule, said()).claim
 
 
 @pytest.mark.parametrize("confirmation", [{"jkt": "x"}, {"x5t#S256": "x"}, {}, None, "x"], ids=repr)

@@ -101,6 +101,8 @@ def test_a_key_is_an_object(jwk: object) -> None:
         ({"key_ops": []}, "its key_ops have no verify"),
         ({"key_ops": "verify"}, "its key_ops have no verify"),
         ({"key_ops": None}, "its key_ops have no verify"),
+        ({"issuer": 5}, "its issuer is no text"),
+        ({"issuer": ["https://id.test"]}, "its issuer is no text"),
         ({"kty": "rsa"}, "its kty 'rsa' is not known here"),
         ({"kty": None}, "its kty None is not known here"),
         ({"kty": ["RSA"]}, "its kty ['RSA'] is not known here"),
@@ -122,6 +124,18 @@ def test_use_and_operations_that_allow_verifying_do_no_harm() -> None:
     jwk = public_jwk("RS256", "a", use="sig", key_ops=["sign", "verify"], kid="x", x5c=5, d="private")
 
     assert "x" == key_from_jwk(jwk).kid
+
+
+def test_a_key_keeps_whose_it_says_it_is_and_another_issuer_makes_another_key() -> None:
+    ours, theirs = (public_jwk("RS256", kid="a", issuer=f"https://id.test/{name}") for name in ("a", "b"))
+    published = key_set_from_jwks(json.dumps({"keys": [ours]}).encode())
+    again = key_set_from_jwks(json.dumps({"keys": [ours]}).encode(), known=published)
+    moved = key_set_from_jwks(json.dumps({"keys": [theirs]}).encode(), known=published)
+
+    assert "https://id.test/a" == published.keys[0].issuer
+    assert published.keys[0] is again.keys[0]
+    assert "https://id.test/b" == moved.keys[0].issuer
+    assert None is key_from_jwk(public_jwk("RS256", kid="a", issuer=None)).issuer
 
 
 def test_no_key_shows_what_it_is_made_of() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jwt_guard.errors import BadSignature, UnknownKey
@@ -43,3 +45,24 @@ def test_a_payload_that_is_no_claim_set_can_be_checked_all_the_same() -> None:
     check_signature(jws, key_from_jwk(public_jwk("ES256")))
 
     assert b"It's a dangerous business" == jws.payload
+
+
+@pytest.mark.parametrize("answer", [False, None, 1, "yes", [True]], ids=repr)
+def test_a_key_that_may_not_vouch_for_the_claims_does_not_though_it_signed_them(answer: object) -> None:
+    asked: list[object] = []
+
+    def key_issuer(issuer: str | None, values: Any) -> Any:
+        asked.append((issuer, values["sub"]))
+        return answer
+
+    key = key_from_jwk(public_jwk("ES256", issuer="https://id.test"))
+    with pytest.raises(UnknownKey, match="the key is another issuer's"):
+        verify(parse(mint()), key, key_issuer)
+
+    assert [("https://id.test", claims()["sub"])] == asked
+    assert claims() == verify(parse(mint()), key, lambda *_: True).values
+
+
+def test_a_key_is_not_asked_whose_it_is_before_its_signature_holds() -> None:
+    with pytest.raises(BadSignature):
+        verify(parse(mint()), key_from_jwk(public_jwk("ES256", "b")), lambda *_: pytest.fail("asked"))

@@ -1,0 +1,205 @@
+"""An operation's Security(...) → credentials in its signature, scopes and refusals in its OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import HTTPException
+from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi.security.base import SecurityBase
+from starlette.exceptions import WebSocketException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import HTTPConnection  # noqa: TC002 # FastAPI reads annotations
+from starlette.responses import Response
+
+from ..access.guard import Guard
+from ..access.policy import ask
+from ..credentials import CURRENT, Credentials
+from ..decision import Allow
+from ..errors import Misconfigured, MissingToken, shown
+from ..runners.awaiting import run
+from . import asgi, starlette
+from .refusing import CREDENTIALS, REALM, missing, refuse
+
+if TYPE_CHECKING:
+    from ..access.policy import Policy
+    from ..decision import Decision
+    from ..errors import GuardError
+    from ..flow import Flow
+    from ..messages import Request
+
+__all__ = ["GuardMiddleware", "Guarded", "Refusal", "guarded"]
+
+_FOUND = "jwt_guard.found"
+"""Where a scope holds which guard looked at it, and whom it found."""
+_LENGTH = len(b"authorization")
+
+
+class GuardMiddleware(starlette.GuardMiddleware):
+    """Let a guard decide about every request: ``app.add_middleware(GuardMiddleware, guard=guard)``.
+
+    As Starlette's; and :func:`guarded` takes what it found, where both have one guard.
+    """
+
+    def admitted(
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+    ) -> tuple[asgi.Scope, asgi.Send]:
+        """Return *scope* itself, filled in."""
+        scope[_FOUND] = self.guard, credentials
+        return super().admitted(credentials, scope, send)
+
+
+class Refusal(HTTPException):
+    """A refusal, for exception handlers: those for HTTPException and for its status get it, too.
+
+    Where there are none but FastAPI's own, it is answered as everywhere else, with ``application/problem+json``.
+    """
+
+    def __init__(self, error: GuardError, connection: HTTPConnection, realm: str) -> None:
+        answer = refuse(error, asgi.ScopeRequest(connection.scope), realm)
+        self.body = answer.body
+        """The answer of ours, in full."""
+        self.error = error
+        """What happened, in full: for programs and logs, not for the client."""
+        headers = {name: value for name, value in answer.headers if not name.startswith("content-")}
+        super().__init__(answer.status, json.loads(answer.body)["detail"], headers)
+
+
+async def _answer(_connection: HTTPConnection, refusal: Refusal) -> Response:
+    return Response(refusal.body, refusal.status_code, refusal.headers, "application/problem+json")
+
+
+def _refuse(error: GuardError, connection: HTTPConnection, realm: str) -> Refusal | WebSocketException:
+    """Return what to raise, so that the client gets its answer."""
+    refusal = Refusal(error, connection, realm)
+    scope = connection.scope
+    if scope["type"] == "websocket" and not asgi.can_deny(scope):
+        return WebSocketException(1008)
+    # A dependency can only raise, and FastAPI's own handler would make a body of the detail alone.  The handlers
+    # were collected when the application was started, so ours is added where it is first needed.
+    by_type, _ = scope.get("starlette.exception_handlers", ({}, {}))
+    handler = next((by_type[kind] for kind in Refusal.__mro__ if kind in by_type), None)
+    if handler is http_exception_handler or getattr(handler, "__func__", None) is ExceptionMiddleware.http_exception:
+        by_type[Refusal] = _answer
+    return refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _OrNobody:
+    """Lets in who does not identify themselves; of the others, whom *policy* lets in."""
+
+    policy: Policy
+
+    def __call__(self, request: Request, credentials: Credentials) -> Flow[Decision]:
+        return ask(self.policy, request, credentials)
+
+    def is_open(self, _request: Request) -> bool:
+        return True
+
+
+class Guarded(SecurityBase):
+    """A dependency that gives the caller's credentials, made by :func:`guarded`."""
+
+    def __init__(self, guard: Guard | None, scheme: SecurityBase, *, optional: bool) -> None:
+        self.guard = guard
+        self.model = scheme.model
+        self.scheme_name = scheme.scheme_name
+        self.optional = optional
+        self._asking = replace(guard, policy=_OrNobody(guard.policy)) if guard is not None and optional else guard
+
+    @property
+    def responses(self) -> dict[int | str, dict[str, Any]]:
+        """The refusals, for ``responses=`` of an operation, a router or an application: a dependency adds none."""
+        return {
+            401: _described("No access token was sent, or not one that is valid here", "WWW-Authenticate", "Bearer"),
+            403: _described("The access token does not allow this", "WWW-Authenticate", "Bearer"),
+            503: _described("Whether the access token is valid cannot be told now", "Retry-After", "5"),
+        }
+
+    async def __call__(self, connection: HTTPConnection, needed: SecurityScopes) -> Credentials | None:
+        """Return who is asking, or raise :class:`Refusal`; None only where *optional*.
+
+        Raises RuntimeError where there is no guard, so that nothing passes.
+        """
+        scope, asking, wanted = connection.scope, self._asking, needed.scopes
+        if asking is not None and not _is_found(scope, self.guard):
+            decision = await _decided(asking, scope)
+            if not isinstance(decision, Allow):
+                raise _refuse(decision.error, connection, asking.realm)
+            _place(decision.credentials, asking.realm, connection)
+            scope[_FOUND] = self.guard, decision.credentials  # for the next dependency
+        error = missing(scope, frozenset(wanted))
+        if error is None or (self.optional and not wanted and isinstance(error, MissingToken)):
+            credentials: Credentials | None = scope[CREDENTIALS]
+            return credentials
+        raise _refuse(error, connection, scope[REALM])
+
+
+def guarded(guard: Guard | None = None, *, scheme: SecurityBase | None = None, optional: bool = False) -> Guarded:
+    """Return a dependency that gives the caller's credentials: ``Security(guarded(guard), scopes=["orders:read"])``.
+
+    It has *guard* decide; without one it takes what GuardMiddleware found (RuntimeError where that is not
+    there).  Make it once, and give that one object to every operation.
+
+    *scheme* is how the OpenAPI document says where tokens come from: one of FastAPI's, as
+    ``OAuth2AuthorizationCodeBearer(…)`` or ``OpenIdConnect(…)``; ``HTTPBearer`` without.  With *optional*, who sends no
+    token is None instead of refused, where no scopes are asked for.  Raises Misconfigured for what is no guard.
+    """
+    # Annotations that FastAPI cannot read as a parameter are on purpose: who gives it this function in place
+    # of what it returns is told so at import.
+    if not (guard is None or isinstance(guard, Guard)):
+        raise Misconfigured(f"guarded() takes a Guard, not {shown(guard)}")
+    return Guarded(guard, HTTPBearer(bearerFormat="JWT") if scheme is None else scheme, optional=optional)
+
+
+def _is_found(scope: asgi.Scope, guard: Guard | None) -> bool:
+    """Say whether *guard* has let this request in already, and no other guard has come after it."""
+    found = scope.get(_FOUND)
+    return found is not None and found[0] is guard and found[1] is scope[CREDENTIALS]
+
+
+async def _decided(guard: Guard, scope: asgi.Scope) -> Decision:
+    authorization, is_one = None, True
+    for name, value in scope["headers"]:
+        if len(name) == _LENGTH and name.lower() == b"authorization":
+            is_one = authorization is None
+            authorization = value
+    decision = None
+    if is_one and authorization is not None:
+        decision = guard.at_sight(authorization)
+    if decision is None:
+        request = asgi.ScopeRequest(scope)
+        # What a glance knows of the first header says nothing about a second.
+        decision = guard.glance(authorization, request) if is_one else None
+        if decision is None:
+            decision = await run(guard.decide(request))
+    return decision
+
+
+def _place(credentials: Credentials | None, realm: str, connection: HTTPConnection) -> None:
+    """Let the application find *credentials* until the answer, and what runs behind it, is done."""
+    scope = connection.scope
+    # What FastAPI itself unwinds dependencies with `yield` by: being one would take five times as long.
+    stack = scope.get("fastapi_inner_astack")
+    if not isinstance(stack, AsyncExitStack):
+        message = "guarded() is a dependency of FastAPI, and this is no request of FastAPI 0.120 or later"
+        raise RuntimeError(message)  # noqa: TRY004 - it is nobody's argument
+    token = CURRENT.set(credentials)
+    stack.callback(CURRENT.reset, token)
+    starlette._place(credentials, realm, scope)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # one door in two files
+    connection.state.credentials = credentials  # somebody may have asked for this state before there was that one
+
+
+def _described(description: str, header: str, example: str) -> dict[str, Any]:
+    """Return a refusal in the words of OpenAPI, its body as RFC 9457 has it."""
+    texts = {name: {"type": "string"} for name in ("type", "title", "detail", "id")}
+    schema = {"type": "object", "properties": {**texts, "status": {"type": "integer"}}}
+    return {
+        "description": description,
+        "headers": {header: {"schema": {"type": "string"}, "example": example}},
+        "content": {"application/problem+json": {"schema": schema}},
+    }
