@@ -43,9 +43,9 @@ def swagger_ui() -> Path:
     return PAGES
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """Start it, once for all tests: it is what takes time."""
+    """Start it, once for all tests of a file: it is what takes time, and its loop must not outlive them."""
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=arguments)

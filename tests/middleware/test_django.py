@@ -27,7 +27,18 @@ from django.urls import path, re_path
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from jwt_guard import Allow, Credentials, Guard, Misconfigured, anyone, authenticated, by_route, scopes
+from jwt_guard import (
+    Allow,
+    Credentials,
+    Guard,
+    Misconfigured,
+    ProtectedResource,
+    anyone,
+    authenticated,
+    by_route,
+    scopes,
+)
+from jwt_guard.carriers import form, header, query
 from jwt_guard.middleware import asgi
 from jwt_guard.middleware.django import (
     GuardedUser,
@@ -1121,3 +1132,56 @@ def test_the_websockets_of_channels_are_guarded_by_the_asgi_door() -> None:
     with under():
         assert b"ada ada" == ask_asgi(app, "GET", "/", bearer()).body
         assert 401 == ask_asgi(app, "GET", "/", []).status
+
+
+# ── beyond the header ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _beyond() -> Guard:
+    resource = ProtectedResource("https://api.example/orders")
+    return replace(guarding(), carriers=(header(), query(), form()), resource=resource)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_metadata_of_the_resource_are_there_for_everybody(kind: str) -> None:
+    with override_settings(JWT_GUARD=_beyond()):
+        metadata = ask(kind, VIEWS["function"], "/.well-known/oauth-protected-resource/orders", headers=[])
+        refused = ask(kind, VIEWS["function"], headers=[])
+
+    assert (200, "https://api.example/orders") == (metadata.status, json.loads(metadata.body)["resource"])
+    assert "resource_metadata=" in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_an_answer_to_a_token_in_the_query_is_for_nobody_else(kind: str) -> None:
+    token = dict(bearer())["authorization"].decode().removeprefix("Bearer ")
+    view = VIEWS["function" if kind == "wsgi" else "async function"]
+    with override_settings(JWT_GUARD=_beyond()):
+        answer = ask(kind, view, f"/?access_token={token}", headers=[])
+        plain = ask(kind, view, headers=bearer())
+
+    assert (200, "private") == (answer.status, answer.headers["cache-control"])
+    assert (200, None) == (plain.status, plain.headers.get("cache-control"))
+
+
+@pytest.mark.parametrize(("more", "status"), [(b"", 200), (b"&x=" + b"y" * 70_000, 413)])
+def test_a_token_in_a_form_leaves_the_form_to_the_view(more: bytes, status: int) -> None:
+    token = dict(bearer())["authorization"].decode().removeprefix("Bearer ")
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"{whoever()} {request.POST['item']}")
+
+    body = f"access_token={token}&item=tea".encode() + more
+    environ = {
+        **environ_for("POST", "/", []),
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": BytesIO(body),
+    }
+    told: list[str] = []
+    with override_settings(JWT_GUARD=_beyond()):
+        app: Any = handler_for(WSGIHandler, [re_path("", view)])
+        said = b"".join(app(environ, lambda line, _headers: told.append(line)))
+
+    assert str(status) == told[0][:3]
+    assert status != 200 or said == b"ada tea"

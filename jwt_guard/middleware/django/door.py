@@ -15,6 +15,7 @@ from ...runners import awaiting, blocking
 from ..expiring import checked
 from ..refusing import CREDENTIALS, REALM, is_preflight
 from .answering import arefused, refused
+from .beyond import answered, finished
 from .configured import USER, function_of, guard_of_settings, is_async
 from .seeing import SeenRequest, place
 from .streaming import kept
@@ -70,6 +71,9 @@ class GuardMiddleware:
         if self._is_async:
             return self._awaited(request)
         guard = guard_of_settings()
+        metadata = answered(guard, request)
+        if metadata is not None:
+            return metadata
         decision = at_once(guard, request, preflight_passes=self.preflight_passes)
         if decision is None:
             decision = blocking.run(guard.decide(SeenRequest(request)))
@@ -88,10 +92,13 @@ class GuardMiddleware:
             _reset(token)
         if response.streaming:
             kept(response, credentials, guard, self.grace)
-        return self._varied(response) if self._varies else response
+        return self._varied(finished(guard, request, response))
 
     async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
         guard = guard_of_settings()
+        metadata = answered(guard, request)
+        if metadata is not None:
+            return metadata
         decision = at_once(guard, request, preflight_passes=self.preflight_passes)
         if decision is None:
             decision = await awaiting.run(guard.decide(SeenRequest(request)))
@@ -108,7 +115,7 @@ class GuardMiddleware:
             _reset(token)
         if response.streaming:
             kept(response, credentials, guard, self.grace)
-        return self._varied(response)
+        return self._varied(finished(guard, request, response))
 
     def _varied(self, response: HttpResponseBase) -> HttpResponseBase:
         if self._varies:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http.request import RawPostDataException
 
+from ...errors import MalformedRequest
 from ..asgi import ScopeRequest
 from ..refusing import CREDENTIALS, PATH_CHARACTERS, REALM
 from ..wsgi import EnvironRequest
@@ -53,6 +56,19 @@ class SeenRequest:
         """The query as sent."""
         query: str = self._request.META.get("QUERY_STRING", "")
         return query
+
+    def form(self, limit: int) -> bytes | None:
+        """Return the body, which Django keeps for the application; None where it has more than *limit* octets.
+
+        Raises MalformedRequest where somebody has read it already.
+        """
+        try:
+            body: bytes = self._request.body
+        except RequestDataTooBig:  # Django's own limit
+            return None
+        except RawPostDataException:
+            raise MalformedRequest("the form was read before the guard could") from None
+        return body if len(body) <= limit else None
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return the value of the header *name*; Django joins duplicates with commas, as WSGI servers do."""
