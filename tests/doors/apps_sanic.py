@@ -25,6 +25,7 @@ def _bare_app(name: str) -> Sanic[Any, Any]:
     Sanic.test_mode = True  # so that an application may be made twice
     app = Sanic(name, configure_logging=False)
     app.config.MOTD = False
+    app.config.TOUCHUP = False  # which rewrites Sanic's own classes, and once in a process at most
     return app
 
 

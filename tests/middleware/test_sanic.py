@@ -37,6 +37,7 @@ _NUMBERS = itertools.count()
 def bare_app(*handlers: Any) -> Sanic[Any, Any]:
     Sanic.test_mode = True
     app = Sanic(f"test{next(_NUMBERS)}", configure_logging=False)
+    app.config.TOUCHUP = False  # as in the application of the doors
     for number, handler in enumerate(handlers):
         path, label = f"/{number or ''}", f"handler{number}"
         if handler.__name__ == "echo":
