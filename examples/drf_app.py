@@ -31,11 +31,10 @@ settings.configure(
     ROOT_URLCONF=__name__,
 )
 application = get_wsgi_application()
-from rest_framework.decorators import api_view  # noqa: E402 - when Django is set up
-from rest_framework.permissions import BasePermission  # noqa: E402
+from rest_framework.decorators import api_view, permission_classes  # noqa: E402 - when Django is set up
 from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
-from rest_framework.viewsets import ViewSet  # noqa: E402
+from rest_framework.views import APIView  # noqa: E402
 
 from jwt_guard.middleware.drf import HasScopes  # noqa: E402
 
@@ -51,25 +50,28 @@ def whoami(request: Request) -> Response:
     return Response({"user": who.user, "client": who.client, "scopes": sorted(who.scopes), "provider": who.provider})
 
 
-class Orders(ViewSet):
-    def get_permissions(self) -> list[BasePermission]:
-        return [HasScopes("orders:write" if self.action == "create" else "orders:read")()]
+class Orders(APIView):
+    def get_permissions(self) -> list[Any]:
+        return [HasScopes("orders:write" if self.request.method == "POST" else "orders:read")()]
 
-    def list(self, _request: Request) -> Response:
+    def get(self, _request: Request) -> Response:
         return Response({"orders": [{"id": "1"}, {"id": "2"}]})
 
-    def retrieve(self, _request: Request, order: str) -> Response:
-        return Response({"id": order})
-
-    def create(self, _request: Request) -> Response:
+    def post(self, _request: Request) -> Response:
         return Response({"id": "3"}, status=201)
+
+
+@api_view(["GET"])
+@permission_classes([HasScopes("orders:read")])
+def one_order(_request: Request, order: str) -> Response:
+    return Response({"id": order})
 
 
 urlpatterns = [
     path("health", health),
     path("whoami", whoami),
-    path("orders", Orders.as_view({"get": "list", "post": "create"})),
-    path("orders/<order>", Orders.as_view({"get": "retrieve"})),
+    path("orders", Orders.as_view()),
+    path("orders/<order>", one_order),
 ]
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ async def answer(response: Response, scope: Scope, receive: Receive, send: Send)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": f"{prefix}http.response.start", "status": response.status, "headers": headers})
     body = b"" if scope.get("method") == "HEAD" else response.body
-    await send({"type": f"{prefix}http.response.body", "body": body})
+    await send({"type": f"{prefix}http.response.body", "body": body, "more_body": False})
 
 
 def can_deny(scope: Scope) -> bool:

@@ -55,12 +55,21 @@ def scope_for(kind: str, method: str, target: str, headers: Headers) -> asgi.Sco
 async def _exchange(app: asgi.App, scope: asgi.Scope, first: asgi.Message) -> list[asgi.Message]:
     given = [first]
     taken: list[asgi.Message] = []
+    is_answered = asyncio.Event()
 
     async def receive() -> asgi.Message:
-        return given.pop() if given else await asyncio.Future()
+        if given:
+            return given.pop()
+        await is_answered.wait()  # as at a server, where the client has what it wanted
+        return (
+            {"type": "http.disconnect"} if scope["type"] == "http" else {"type": "websocket.disconnect", "code": 1000}
+        )
 
     async def send(message: asgi.Message) -> None:
         taken.append(message)
+        kind = message["type"]
+        if kind == "websocket.close" or (kind.endswith("http.response.body") and not message.get("more_body", False)):
+            is_answered.set()
 
     await app(scope, receive, send)
     return taken

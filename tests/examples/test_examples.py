@@ -21,7 +21,7 @@ SECRET = "a-secret-that-is-only-for-these-tests"
 ISSUER = "https://id.example/realms/shop"
 OTHER_ISSUER = "https://id.example/realms/office"
 START_WITHIN = 30.0
-ONE_SCREEN = 80
+ONE_SCREEN = 82
 CONFIG = f"""
 [providers.office]
 issuer = "{OTHER_ISSUER}"

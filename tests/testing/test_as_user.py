@@ -503,6 +503,5 @@ def test_nothing_of_a_test_stays_alive() -> None:
     del as_user
     gc.collect()
 
-    assert [] == [
-        each for each in gc.get_objects() if type(each).__name__ == "Trusted" and each.provider in guard.providers
-    ]
+    (provider,) = guard.providers
+    assert [] == [each for each in gc.get_objects() if type(each).__name__ == "Trusted" and each.provider is provider]
