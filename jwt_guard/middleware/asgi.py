@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, unquote_to_bytes
 
@@ -148,7 +147,7 @@ class GuardMiddleware:
             elif asks_for_events or scope["type"] == "websocket":
                 await serve(self.app, inner, receive, send, self._left(credentials))
             else:
-                await self.app(inner, receive, watched(send, partial(self._left, credentials)))
+                await self.app(inner, receive, watched(send, self._left, credentials))
         except Exception as error:
             if not comes_of_the_end(error):
                 raise

@@ -16,6 +16,7 @@ from ..errors import Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..credentials import Credentials
     from .asgi import App, Message, Receive, Scope, Send
 
 __all__ = ["EVENTS", "Gone", "checked", "comes_of_the_end", "serve", "watched"]
@@ -42,8 +43,8 @@ def checked(grace: object) -> float | None:
     return float(grace)
 
 
-def watched(send: Send, seconds: Callable[[], float]) -> Send:
-    """Return *send* for an answer that may turn out to be an event stream, which is over in so many *seconds*.
+def watched(send: Send, left: Callable[[Credentials], float], credentials: Credentials) -> Send:
+    """Return *send* for an answer that may turn out to be an event stream, over in as many seconds as are *left*.
 
     It ends with the first event after that; the rest of its messages pass at the price of a comparison.
     """
@@ -53,7 +54,7 @@ def watched(send: Send, seconds: Callable[[], float]) -> Send:
         nonlocal deadline
         if message["type"] == _START:
             if _is_event_stream(message):
-                deadline = anyio.current_time() + seconds()
+                deadline = anyio.current_time() + left(credentials)
         elif deadline < math.inf and anyio.current_time() >= deadline:
             return _end_of_stream(send)
         return send(message)
