@@ -31,6 +31,7 @@ __all__ = [
     "Send",
     "answer",
     "can_deny",
+    "decided",
     "requires",
 ]
 
@@ -183,9 +184,7 @@ class GuardMiddleware:
         request = ScopeRequest(scope)
         if self.preflight_passes and scope.get("method") == "OPTIONS" and is_preflight(request):
             return _PASS  # a websocket has no method
-        # What a glance knows of the first header says nothing about a second.
-        decision = self.guard.glance(authorization, request) if is_one else None
-        return await run(self.guard.decide(request)) if decision is None else decision
+        return await _decided(self.guard, request, authorization, is_one=is_one)
 
     def _left(self, credentials: Credentials) -> float:
         """Return for how many seconds a connection may stay."""
@@ -197,6 +196,25 @@ class GuardMiddleware:
         inner[CREDENTIALS] = credentials
         inner[REALM] = self.guard.realm
         return inner, send
+
+
+async def decided(guard: Guard, scope: Scope) -> Decision:
+    """Return what *guard* says of the request of *scope*: for what guards a part of an application on its own."""
+    authorization, is_one = None, True
+    for name, value in scope["headers"]:
+        if len(name) == _LENGTH and name.lower() == b"authorization":
+            is_one = authorization is None
+            authorization = value
+    decision = guard.at_sight(authorization) if is_one and authorization is not None else None
+    if decision is not None:
+        return decision
+    return await _decided(guard, ScopeRequest(scope), authorization, is_one=is_one)
+
+
+async def _decided(guard: Guard, request: ScopeRequest, authorization: bytes | None, *, is_one: bool) -> Decision:
+    # What a glance knows of the first header says nothing about a second.
+    decision = guard.glance(authorization, request) if is_one else None
+    return await run(guard.decide(request)) if decision is None else decision
 
 
 def requires(*scopes: str, guard: Guard | None = None) -> Callable[[App], App]:

@@ -21,7 +21,6 @@ from ..access.policy import ask
 from ..credentials import CURRENT, Credentials
 from ..decision import Allow
 from ..errors import Misconfigured, MissingToken, shown
-from ..runners.awaiting import run
 from . import asgi, starlette
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
@@ -36,7 +35,6 @@ __all__ = ["GuardMiddleware", "Guarded", "Refusal", "guarded"]
 
 _FOUND = "jwt_guard.found"
 """Where a scope holds which guard looked at it, and whom it found."""
-_LENGTH = len(b"authorization")
 
 
 class GuardMiddleware(starlette.GuardMiddleware):
@@ -127,7 +125,7 @@ class Guarded(SecurityBase):
         """
         scope, asking, wanted = connection.scope, self._asking, needed.scopes
         if asking is not None and not _is_found(scope, self.guard):
-            decision = await _decided(asking, scope)
+            decision = await asgi.decided(asking, scope)
             if not isinstance(decision, Allow):
                 raise _refuse(decision.error, connection, asking.realm)
             _place(decision.credentials, asking.realm, connection)
@@ -162,24 +160,6 @@ def _is_found(scope: asgi.Scope, guard: Guard | None) -> bool:
     return found is not None and found[0] is guard and found[1] is scope[CREDENTIALS]
 
 
-async def _decided(guard: Guard, scope: asgi.Scope) -> Decision:
-    authorization, is_one = None, True
-    for name, value in scope["headers"]:
-        if len(name) == _LENGTH and name.lower() == b"authorization":
-            is_one = authorization is None
-            authorization = value
-    decision = None
-    if is_one and authorization is not None:
-        decision = guard.at_sight(authorization)
-    if decision is None:
-        request = asgi.ScopeRequest(scope)
-        # What a glance knows of the first header says nothing about a second.
-        decision = guard.glance(authorization, request) if is_one else None
-        if decision is None:
-            decision = await run(guard.decide(request))
-    return decision
-
-
 def _place(credentials: Credentials | None, realm: str, connection: HTTPConnection) -> None:
     """Let the application find *credentials* until the answer, and what runs behind it, is done."""
     scope = connection.scope
@@ -190,7 +170,7 @@ def _place(credentials: Credentials | None, realm: str, connection: HTTPConnecti
         raise RuntimeError(message)  # noqa: TRY004 - it is nobody's argument
     token = CURRENT.set(credentials)
     stack.callback(CURRENT.reset, token)
-    starlette._place(credentials, realm, scope)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # one door in two files
+    starlette.place(credentials, realm, scope)
     connection.state.credentials = credentials  # somebody may have asked for this state before there was that one
 
 

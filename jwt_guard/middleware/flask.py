@@ -17,6 +17,7 @@ from ..decision import Allow
 from ..errors import Misconfigured, shown
 from ..runners.blocking import run
 from . import wsgi
+from .in_g import with_credentials
 from .refusing import REALM, missing, refuse
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["GuardExtension", "Refusal", "requires"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
-_NAME = "credentials"  # of the attribute of g
 
 
 class GuardExtension:
@@ -60,7 +60,7 @@ class GuardExtension:
         app.wsgi_app = door(app.wsgi_app, guard, grace=self.grace)  # type: ignore[method-assign] # as Flask says to
         process: Any = partial(_processed, app.process_response, guard, self.grace)  # which is a method for the checker
         app.process_response = process  # type: ignore[method-assign] # of this one application
-        app.app_ctx_globals_class = _with_credentials(app.app_ctx_globals_class)
+        app.app_ctx_globals_class = with_credentials(app.app_ctx_globals_class)
 
 
 class _Door(wsgi.GuardMiddleware):
@@ -86,28 +86,6 @@ def _streamed_in(context: Context, response: Response, is_over: Callable[[], boo
     body: Any = response.response
     response.response = wsgi.InContext(body, context, is_over)
     return response
-
-
-class _Current:
-    """``g.credentials``: whoever :func:`jwt_guard.current` tells, looked up when somebody asks."""
-
-    def __get__(self, _g: object, _kind: type[Any] | None = None) -> Credentials | None:
-        return CURRENT.get()
-
-
-def _with_credentials(globals_class: type[Any]) -> type[Any]:
-    """Return the class of ``g`` that knows the credentials, also where it is asked in its other ways."""
-
-    class Globals(globals_class):  # type: ignore[misc]  # it may be the application's own
-        credentials = _Current()
-
-        def __contains__(self, name: str) -> bool:
-            return name == _NAME or super().__contains__(name)
-
-        def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as Flask has it
-            return getattr(self, name, default)
-
-    return Globals
 
 
 class Refusal(HTTPException):

@@ -16,6 +16,7 @@ from ..errors import Misconfigured, shown
 from ..runners.awaiting import run
 from . import asgi
 from .expiring import checked
+from .in_g import with_credentials
 from .refusing import REALM, missing, refuse
 
 if TYPE_CHECKING:
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
     from quart import Quart
 
     from ..access.guard import Guard
-    from ..credentials import Credentials
     from ..errors import GuardError
 
 __all__ = ["GuardExtension", "Refusal", "requires"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
-_NAME = "credentials"  # of the attribute of g
 
 
 class GuardExtension:
@@ -58,29 +57,7 @@ class GuardExtension:
         inner: Any = app.asgi_app  # whose scopes and messages are typed more narrowly than a server's are
         door: Any = asgi.GuardMiddleware(inner, guard, grace=self.grace)
         app.asgi_app = door  # type: ignore[method-assign] # as Quart says to
-        app.app_ctx_globals_class = _with_credentials(app.app_ctx_globals_class)
-
-
-class _Current:
-    """``g.credentials``: whoever :func:`jwt_guard.current` tells, looked up when somebody asks."""
-
-    def __get__(self, _g: object, _kind: type[Any] | None = None) -> Credentials | None:
-        return CURRENT.get()
-
-
-def _with_credentials(globals_class: type[Any]) -> type[Any]:
-    """Return the class of ``g`` that knows the credentials, also where it is asked in its other ways."""
-
-    class Globals(globals_class):  # type: ignore[misc]  # it may be the application's own
-        credentials = _Current()
-
-        def __contains__(self, name: str) -> bool:
-            return name == _NAME or super().__contains__(name)
-
-        def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as Quart has it
-            return getattr(self, name, default)
-
-    return Globals
+        app.app_ctx_globals_class = with_credentials(app.app_ctx_globals_class)
 
 
 class Refusal(HTTPException):

@@ -20,7 +20,6 @@ from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..errors import InsufficientScope, Misconfigured, shown
-from ..runners.awaiting import run
 from . import asgi
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from ..credentials import Credentials
     from ..errors import GuardError
 
-__all__ = ["GuardMiddleware", "GuardedUser", "requires"]
+__all__ = ["GuardMiddleware", "GuardedUser", "place", "requires"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _FORBIDDEN = int(HTTPStatus.FORBIDDEN)  # to look into an enumeration takes longer than all the rest
@@ -94,7 +93,7 @@ class GuardMiddleware(asgi.GuardMiddleware):
         self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
     ) -> tuple[asgi.Scope, asgi.Send]:
         """Return *scope* itself, filled in: Starlette's middlewares read it again on the way out."""
-        _place(credentials, self.guard.realm, scope)
+        place(credentials, self.guard.realm, scope)
         return scope, _challenging(scope, send) if scope["type"] == "http" else send
 
 
@@ -120,7 +119,8 @@ def _challenged(scope: asgi.Scope, message: asgi.Message) -> asgi.Message:
     return {**message, "status": refusal.status, "headers": [*headers, (b"www-authenticate", challenge.encode())]}
 
 
-def _place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> None:
+def place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> None:
+    """Let the application find *credentials* where Starlette has such things."""
     scope[CREDENTIALS] = credentials
     scope[REALM] = realm
     scope["state"] = {**scope.get("state", {}), "credentials": credentials}  # not into what others may share
@@ -150,10 +150,10 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
             if own is None:
                 error = missing(scope, wanted)
                 return await call() if error is None else _refused(error, scope, scope[REALM])
-            decision = await run(own.decide(asgi.ScopeRequest(scope)))
+            decision = await asgi.decided(own, scope)
             if not isinstance(decision, Allow):
                 return _refused(decision.error, scope, own.realm)
-            _place(decision.credentials, own.realm, scope)
+            place(decision.credentials, own.realm, scope)
             with _as(decision.credentials):
                 return _kept(decision.credentials, await call())
 
