@@ -6,9 +6,6 @@ COVERAGE ?=
 # More for pytest: make test PYTEST="-k kid"
 PYTEST ?=
 
-# What decides about tokens; all other tests run without the extra on one of the other Pythons.
-CORE := tests/tokens tests/hostile tests/properties tests/vectors tests/access
-
 BIN := .venv/bin
 STEP := scripts/step
 LIVE := tests/live/node_modules/.installed
@@ -37,7 +34,6 @@ types: dev  ## types, as two checkers see them
 unit: dev $(LIVE) $(BROWSER)  ## the tests, and how much of the core they reach
 	@$(STEP) "tests" $(BIN)/coverage run -m pytest --durations=10 $(PYTEST)
 	@$(STEP) "coverage of the core" $(BIN)/coverage report $(if $(COVERAGE),--fail-under=$(COVERAGE))
-	@$(STEP) "tests of the core without jwt_guard[fast]" env JWT_GUARD_FAST=0 $(BIN)/python -m pytest --quiet $(CORE)
 
 others: dev $(LIVE) $(BROWSER)  ## the tests on the other Pythons
 	@scripts/other-pythons $(BIN)/python $(PYTEST)

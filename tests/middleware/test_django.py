@@ -512,6 +512,7 @@ def test_between_the_steps_of_an_answer_nobody_is_left_on_the_thread() -> None:
                 seen.append(next(body))
                 assert "nobody" == whoever()
 
+        assert [[], []] == [list(body) for body in bodies]  # to the end, which is noted
     assert [b"ada ", b"grace ", b"ada", b"grace"] == seen
 
 
