@@ -50,12 +50,15 @@ class Fetch:
     """Get a small document over HTTP: no redirects, no compression, nothing kept open."""
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """They may hold a password."""
     deadline: float = 5.0
     """Seconds for the whole of it: resolving, connecting, TLS, headers and the last byte of the body."""
     limit: int = 262_144
     """Bytes of body; a longer one fails."""
     trust: Trust = Trust()
+    body: bytes | None = field(default=None, repr=False)
+    """What is sent, by POST; None: a GET."""
 
 
 @dataclass(frozen=True, slots=True)

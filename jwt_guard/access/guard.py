@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..messages import Request, Response
     from ..sources.key_state import KeyState
     from ..tokens.compact import Header, UnverifiedToken
+    from .once import Once
 
 __all__ = ["Guard"]
 
@@ -166,6 +167,8 @@ class Guard:
             check(token, provider.demands, self.clock())  # what is bad anyway is 401, also during an outage
             raise
         if isinstance(key, Key):
+            if provider.once is not None:
+                return self._admit_once(provider.once, provider, text, token, key)
             return self._credentials(provider, text, token, key)
         # Whoever makes us wait, or ask somebody, brings a token that could be good.
         check(token, provider.demands, self.clock())
@@ -173,7 +176,17 @@ class Guard:
 
     def _admit_later(self, provider: Provider, text: str, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
         key = yield from wait
+        if provider.once is not None:
+            return (yield from self._admit_once(provider.once, provider, text, token, key))
         return self._credentials(provider, text, token, key)
+
+    def _admit_once(
+        self, once: Once, provider: Provider, text: str, token: UnverifiedToken, key: Key
+    ) -> Flow[Credentials]:
+        credentials = self._credentials(provider, text, token, key)
+        now = self.clock()
+        yield from once.burn(token.values, check(token, provider.demands, now), now)
+        return credentials
 
     def _admit_of_many(self, resolver: Resolver, text: str) -> Flow[Credentials]:
         """Admit a token whose provider the application may have to be asked for, also where it is remembered."""

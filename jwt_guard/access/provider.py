@@ -15,6 +15,7 @@ from ..tokens.algorithms import ASYMMETRIC, HMAC
 from ..tokens.compact import UnverifiedToken
 from ..tokens.keys import Key
 from .identity import ClaimNames, Reader, reader
+from .once import Once
 
 if TYPE_CHECKING:
     from ..tokens.claims import Rule
@@ -74,6 +75,8 @@ class Provider:
     key_issuer: KeyIssuer | None = None
     """Says of the ``issuer`` that a key has in its set, or None, and of the claims, whether the key may vouch for
     them: for sets that several issuers share.  None: any key of the source may."""
+    once: Once | None = None
+    """Holds which of its tokens were used, where each counts once (by ``iss`` and ``jti``)."""
     remember: bool | None = None
     """Whether a verdict may be held while its rules hold; None: where the keys are public, since a secret that is
     generated for each token takes that token back by changing."""
@@ -103,6 +106,8 @@ class Provider:
             raise self._wrong("max_age is a number of seconds above 0")
         types = claims.ACCESS_TOKEN_TYPES if self.typ is None else self._types(self.typ)
         required = self._texts("required", self.required) if self.required else frozenset()
+        if self.once is not None:
+            required |= {"jti"}
         if self.keys is not None and not callable(self.keys):
             raise self._wrong("keys is a source of keys: fixed(), jwks(), salted(), or a function of the token")
         if not isinstance(self.claims, ClaimNames):
@@ -131,9 +136,7 @@ class Provider:
         self._set("rules", (*usual, *more))
         self._set("demands", (all_of_them, *more))
         self._set("every_time", tuple(rule for rule in self.rules if rule.every_time))
-        if not (self.remember is None or isinstance(self.remember, bool)):
-            raise self._wrong("remember is True, False or None")
-        self._set("is_remembered", self.has_lasting_keys if self.remember is None else self.remember)
+        self._set("is_remembered", self._may_remember())
 
     @property
     def has_lasting_keys(self) -> bool:
@@ -155,6 +158,15 @@ class Provider:
         tell: Callable[[Callable[[Key], None]], None] | None = getattr(self.source, "watch", None)
         if tell is not None:
             tell(taken_out)
+
+    def _may_remember(self) -> bool:
+        if not (self.remember is None or isinstance(self.remember, bool)):
+            raise self._wrong("remember is True, False or None")
+        if not (self.once is None or isinstance(self.once, Once)):
+            raise self._wrong("once is Once(...)")
+        if self.once is not None and self.remember:
+            raise self._wrong("a token that counts once is not remembered")
+        return self.once is None and (self.has_lasting_keys if self.remember is None else self.remember)
 
     def _allowed(self) -> frozenset[str]:
         possible: frozenset[str] = getattr(self.source, "algorithms", ASYMMETRIC)

@@ -57,7 +57,13 @@ async def _read(need: Fetch, headers: Mapping[str, str], extensions: dict[str, A
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline above is for the whole of it
         ) as client,
-        client.stream("GET", need.url, headers=headers, extensions=extensions) as response,
+        client.stream(
+            "GET" if need.body is None else "POST",
+            need.url,
+            headers=headers,
+            content=need.body,
+            extensions=extensions,
+        ) as response,
     ):
         if response.has_redirect_location:
             raise FetchFailed(need.url, "a redirect, which is not followed")

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import ipaddress
 import ssl
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,32 @@ def test_the_request_is_plain() -> None:
     assert "jwt_guard" == said.pop("user-agent")
     assert f"127.0.0.1:{issuer.port}" == said.pop("host")
     assert set(said) <= {"connection"}
+
+
+def test_what_is_sent_is_posted_as_it_is() -> None:
+    got: list[bytes] = []
+
+    class Posting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            got.append(self.headers["content-type"].encode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base class calls it
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Posting) as server:
+        serving = threading.Thread(target=server.handle_request)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}/introspect"
+        need = Fetch(url, {"Content-Type": "application/x-www-form-urlencoded"}, body=b"token=secret")
+        reply = blocking.run(fetch(need))
+        serving.join()
+
+    assert 200 == reply.status
+    assert [b"token=secret", b"application/x-www-form-urlencoded"] == got
+    assert "secret" not in repr(need)
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "404 Not Found", "500 Oh"])
