@@ -99,6 +99,8 @@ _V1_HOSTS = {
     "login.partner.microsoftonline.cn": "sts.chinacloudapi.cn",
 }
 """By cloud: whose name stands in the ``iss`` of its tokens of version 1.0."""
+_EXTERNAL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.ciamlogin\.com")
+"""Where the customers of an external tenant sign in."""
 _TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ANY_TENANT = "{tenantid}"  # as Microsoft writes it in what all tenants share
 _TENANTS = "Tokens are taken from the tenants in the configuration alone: add this one there if you trust it."
@@ -128,16 +130,19 @@ def entra(  # noqa: PLR0913 - what is particular to one installation, and what a
     """Return a provider for one *tenant* of Microsoft Entra ID, or for those in *tenants*, and for no other.
 
     A tenant is its id, a GUID.  *audience* is the application id of this API, and for tokens of version 1.0 its
-    application id URI too.  *host* is where the cloud signs people in.  A token of an application is nobody's user.
+    application id URI too.  *host* is where the cloud signs people in, or of an external tenant (External ID) its own
+    ``SUBDOMAIN.ciamlogin.com``, whose tokens are of version 2.0.  A token of an application is nobody's user.
     """
     if (tenant is None) == (tenants is None):
         raise _wrong(name, "say either tenant or tenants")
-    if host not in _V1_HOSTS:
-        raise _wrong(name, f"host is one of {', '.join(_V1_HOSTS)}")
+    if not isinstance(host, str) or not (host in _V1_HOSTS or _EXTERNAL.fullmatch(host)):
+        raise _wrong(name, f"host is one of {', '.join(_V1_HOSTS)}, or an external tenant's SUBDOMAIN.ciamlogin.com")
     several = tenants if tenants is not None else (tenant,)
     if not isinstance(several, Sequence) or isinstance(several, str) or not several:
         raise _wrong(name, "tenants is a list of tenants")
     ids = frozenset(_tenant_id(name, each) for each in several)
+    if len(ids) > 1 and host not in _V1_HOSTS:
+        raise _wrong(name, "an external tenant has a host and keys of its own: make one provider for each")
     more.setdefault("claims", ClaimNames(client=("azp", "appid"), scopes=("scp",)))
     more.setdefault("is_machine", _is_application)
     own_tenant, key_issuer = _of_tenants(ids, host)
@@ -158,9 +163,17 @@ def _tenant_id(name: str, tenant: object) -> str:
     raise _wrong(name, f"a tenant is its id, as in 8eaef023-2b34-4da1-9baa-8bc8c9d6a490, not {shown(tenant)}")
 
 
-def _issuers_of(tenant: str, host: str) -> tuple[str, str]:
-    """Return what *tenant* is called in tokens of version 2.0 and 1.0."""
-    return f"https://{host}/{tenant}/v2.0", f"https://{_V1_HOSTS[host]}/{tenant}/"
+def _issuers_of(tenant: str, host: str) -> tuple[str, ...]:
+    """Return what *tenant* is called in tokens: in those of version 2.0 first, then in those of 1.0."""
+    if host in _V1_HOSTS:
+        return f"https://{host}/{tenant}/v2.0", f"https://{_V1_HOSTS[host]}/{tenant}/"
+    return (f"https://{tenant}.ciamlogin.com/{tenant}/v2.0",)  # with the id in front, wherever people sign in
+
+
+def _key_issuers_of(tenant: str, host: str) -> tuple[str, ...]:
+    """Return in which words a key says that it is for *tenant*."""
+    issuers = _issuers_of(tenant, host)
+    return issuers if host in _V1_HOSTS else (*issuers, _issuers_of(tenant, _GLOBAL)[0])
 
 
 def _entra_keys(
@@ -168,8 +181,7 @@ def _entra_keys(
 ) -> KeySource | None:
     if len(ids) == 1:
         (tenant,) = ids
-        issuer = _issuers_of(tenant, host)[0]
-        return _keys(issuer, keys, settings, where=issuer)
+        return _keys(_issuers_of(tenant, host)[0], keys, settings, where=f"https://{host}/{tenant}/v2.0")
     return _keys(_issuers_of(_ANY_TENANT, host)[0], keys, settings, where=f"https://{host}/common/v2.0")
 
 
@@ -196,7 +208,7 @@ def _of_tenants(ids: frozenset[str], host: str) -> tuple[Rule, KeyIssuer]:
             return False
         if issuer is None:
             return len(ids) == 1  # its own set, which need not say so
-        return issuer.replace(_ANY_TENANT, tenant) in _issuers_of(tenant, host)
+        return issuer.replace(_ANY_TENANT, tenant) in _key_issuers_of(tenant, host)
 
     return Rule("tid", "the tenant is the one that the issuer names", holds_until), key_issuer
 
@@ -277,6 +289,8 @@ def okta(
 
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
 _POOL = re.compile(r"[A-Za-z0-9]+")
+_ISSUER_HOSTS = {"ORIGINAL": "cognito-idp", "UPDATED": "issuer-cognito-idp"}
+"""By the type of its issuer, as the configuration of a user pool has it: what stands before the region."""
 _COGNITO = one_of(
     "token_use",
     frozenset({"access"}),
@@ -289,6 +303,7 @@ def cognito(  # noqa: PLR0913 - what is particular to one installation, and what
     pool: str,
     clients: str | Sequence[str],
     *,
+    issuer_type: str = "ORIGINAL",
     name: str = "cognito",
     keys: KeySource | None = None,
     settings: KeySettings | None = None,
@@ -296,8 +311,9 @@ def cognito(  # noqa: PLR0913 - what is particular to one installation, and what
 ) -> Provider:
     """Return a provider for a user pool of Amazon Cognito; *clients* are the app clients whose tokens are for us.
 
-    Its access tokens have no ``aud``: ``client_id`` is compared.  Roles are the groups of the pool.  A token of an
-    app client itself is nobody's user.
+    *issuer_type* is that of the pool's issuer, ``ORIGINAL`` or ``UPDATED``: the other issuer is nobody's.  Its access
+    tokens have no ``aud``: ``client_id`` is compared.  Roles are the groups of the pool.  A token of an app client
+    itself is nobody's user.
     """
     if not isinstance(region, str) or not _REGION.fullmatch(region):
         raise _wrong(name, "region is one as in eu-west-1")
@@ -306,8 +322,12 @@ def cognito(  # noqa: PLR0913 - what is particular to one installation, and what
         raise _wrong(name, f"pool is the id of a user pool in that region, as in {region}_AbCdEfGhI")
     if not clients:
         raise _wrong(name, "clients are the ids of app clients whose tokens are for this API")
+    if not isinstance(issuer_type, str) or issuer_type not in _ISSUER_HOSTS:
+        raise _wrong(name, f"issuer_type is {' or '.join(_ISSUER_HOSTS)}, as the user pool has it")
     suffix = ".cn" if region.startswith("cn-") else ""
-    issuer = f"https://cognito-idp.{region}.amazonaws.com{suffix}/{pool}"
+    if suffix and issuer_type != "ORIGINAL":
+        raise _wrong(name, "what the UPDATED issuer of a user pool in China is called is not known here")
+    issuer = f"https://{_ISSUER_HOSTS[issuer_type]}.{region}.amazonaws.com{suffix}/{pool}"
     more.setdefault("claims", ClaimNames(client=("client_id",), scopes=("scope",), roles=("cognito:groups",)))
     return Provider(
         name=name,
@@ -395,8 +415,12 @@ def authentik(
 
 
 def _is_generated_account(values: Mapping[str, Any]) -> bool:
-    name = values.get("preferred_username")
-    return isinstance(name, str) and name.startswith("ak-") and name.endswith("-client_credentials")
+    if values.get("sid") is not None:  # somebody signed in, who may have chosen that name
+        return False
+    names = values.get("preferred_username"), values.get("sub")  # a provider may be told to write names into sub
+    return any(
+        isinstance(name, str) and name.startswith("ak-") and name.endswith("-client_credentials") for name in names
+    )
 
 
 # --- Zitadel -----------------------------------------------------------------------------------------
@@ -417,7 +441,9 @@ def zitadel(  # noqa: PLR0913 - what is particular to one installation, and what
     """Return a provider for an instance of Zitadel; *audience* is the id of the project that this API belongs to.
 
     Roles are those in *project*, the audience unless it is given, whichever organisation granted them: the claim
-    without a project in its name has those of the client's project, which may be another one.
+    without a project in its name has those of the client's project, which may be another one.  A service account that
+    signs in with its private key is nobody's user; one that has a client secret is told from people by its login name
+    in ``client_id`` alone, which takes an *is_machine* that knows it.
     """
     if project is None and isinstance(audience, str):
         project = audience

@@ -15,9 +15,10 @@ import grpc
 import grpc.aio
 import pytest
 
-from jwt_guard import Allow, Deny, Guard, Misconfigured, anyone, authenticated, by_route, scopes
+from jwt_guard import Allow, Decision, Deny, Guard, Misconfigured, anyone, authenticated, by_route, scopes
 from jwt_guard.access.carriers import cookie, header, query
 from jwt_guard.errors import KeysUnavailable
+from jwt_guard.flow import Flow, call
 from jwt_guard.middleware.grpc import AioGuardInterceptor, GuardInterceptor, requires
 from tests.support.minting import HOUR, NOW, claims, mint
 
@@ -671,6 +672,77 @@ def test_a_token_in_another_place_is_found_where_the_guard_looks_there(server: s
         assert UNAUTHENTICATED == client.ask("Get", [*sent, *bearer()]).code
         assert UNAUTHENTICATED == client.ask("Get").code
         assert DENIED == client.ask("Get", sent[:1]).code
+
+
+class Looking(grpc.ServerInterceptor):
+    """Stands behind the guard, and counts who comes that far."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
+        self.times += 1
+        return continuation(handler_call_details)
+
+
+OTHER_PLACES = (header(), cookie("session", ["https://shop.example"]))
+
+
+def in_cookie(user: str) -> list[tuple[str, str]]:
+    token = bearer(user)[0][1].decode().partition(" ")[2]
+    return [("cookie", f"session={token}"), ("origin", "https://shop.example")]
+
+
+def test_what_needs_no_look_into_a_token_is_refused_before_the_application_is_asked() -> None:
+    looking = Looking()
+    with serving("sync", blocking_servicer(), GuardInterceptor(guarding(scopes("orders:write"))), looking) as client:
+        for sent in ([], [*bearer(), *bearer("eve")], [("authorization", "x"), ("authorization", "")]):
+            assert UNAUTHENTICATED == client.ask("Get", sent).code
+        assert 0 == looking.times
+
+        assert DENIED == client.ask("Get", bearer()).code
+        assert 1 == looking.times  # its token was not known yet
+
+        assert DENIED == client.ask("Get", bearer()).code
+        assert DENIED == client.ask("Nothing", bearer()).code
+        assert 1 == looking.times
+
+        for times in (2, 3):
+            assert [b"ada 1"] == client.ask("Get", bearer("ada", "orders:write")).messages
+            assert times == looking.times
+
+
+def test_two_headers_are_refused_at_once_where_the_guard_looks_elsewhere_too() -> None:
+    looking = Looking()
+    guard = replace(guarding(), carriers=OTHER_PLACES)
+    with serving("sync", blocking_servicer(), GuardInterceptor(guard), looking) as client:
+        assert [b"ada 1"] == client.ask("Get", bearer()).messages
+        assert UNAUTHENTICATED == client.ask("Get", [*bearer(), *bearer("eve")]).code
+        assert 1 == looking.times
+
+
+@pytest.mark.parametrize("sent", [bearer, in_cookie])
+def test_what_a_policy_waits_for_keeps_nobody_waiting_wherever_the_token_is(
+    server: str, sent: Callable[..., Any]
+) -> None:
+    """The thread that takes all calls, or the loop, must not be the one that waits."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def policy(_request: Any, credentials: Any) -> Flow[Decision]:
+        if credentials.user == "slow":
+            asked.set()
+            yield from call(answered.wait, 20, blocking=True)
+        return Allow(credentials)
+
+    guard = replace(guarding(policy), carriers=OTHER_PLACES)
+    with behind(server, guard, servicer_of(server)) as client, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.ask, "Get", sent("slow"))
+        assert asked.wait(20)
+        quick = client.ask("Get", sent("ada"))
+        answered.set()
+
+        assert [b"ada 1"] == quick.messages
+        assert [b"slow 1"] == slow.result().messages
 
 
 def test_what_the_policy_waits_for_does_not_keep_others_waiting() -> None:

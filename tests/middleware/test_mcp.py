@@ -413,6 +413,58 @@ def test_a_message_that_is_too_long_is_refused() -> None:
         assert 413 == caller.http.post("/mcp", content=endless(), headers=sent).status_code
 
 
+LONGEST = 4 * 1024 * 1024
+
+
+def posted(*parts: bytes, more: bool = False) -> tuple[int, int, list[bytes]]:
+    """Post *parts*, with *more* announcing others behind them that never come.
+
+    Return the status, how many of the parts were read, and the bodies that reached the server behind the guard.
+    """
+    read, reached, statuses = 0, list[bytes](), list[int]()
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        assert not message["more_body"]
+        reached.append(message["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Any:
+        nonlocal read
+        assert read < len(parts), "more is read than shows that it is too much"
+        read += 1
+        return {"type": "http.request", "body": parts[read - 1], "more_body": more or read < len(parts)}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(b"authorization", f"Bearer {token()}".encode())]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+    anyio.run(GuardMiddleware(app, guarding(), tools=[delete_order]), scope, receive, send)
+    (status,) = statuses
+    return status, read, reached
+
+
+def test_no_more_is_read_of_a_message_than_shows_that_it_is_too_long() -> None:
+    quarter = b" " * (LONGEST // 4)
+
+    assert (413, 5, []) == posted(*[quarter] * 4, b" ", *[quarter] * 4, more=True)
+    assert (413, 1, []) == posted(b" " * (LONGEST + 1), b" ", more=True)
+    assert (413, 2, []) == posted(CALL.encode().ljust(LONGEST), b"x", b"x", more=True)
+
+
+def test_a_message_of_the_greatest_length_is_judged_and_handed_on_whole() -> None:
+    harmless = CALL.replace("delete_order", "who").encode().ljust(LONGEST)
+
+    assert (200, 1, [harmless]) == posted(harmless)
+    assert (200, 3, [harmless]) == posted(harmless[:100], harmless[100:-1], harmless[-1:])
+    assert (200, 2, [harmless]) == posted(harmless, b"")
+    assert (403, 1, []) == posted(CALL.encode().ljust(LONGEST))
+    assert (413, 1, []) == posted(CALL.encode().ljust(LONGEST + 1))
+
+
 def test_a_policy_of_a_tool_may_be_any(door: Callable[..., Any]) -> None:
     tools = {"who": claim("sub", equals="bob")}
     with running(door(guarding(), tools=tools)) as caller:

@@ -4,7 +4,9 @@ The shapes are those of
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html,
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html and
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
-(``client_id`` is compared in access tokens, ``aud`` in ID tokens).
+(``client_id`` is compared in access tokens, ``aud`` in ID tokens).  The two issuers that a user pool may have are in
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html; that the
+host of the second answers 403 for a pool that has the first is in https://github.com/awslabs/aws-jwt-verify/issues/279.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from jwt_guard.errors import Misconfigured
 from jwt_guard.providers import cognito
 from jwt_guard.sources.jwks import KeySettings, RemoteKeys
 from jwt_guard.tokens.claims import has
+from jwt_guard.tokens.compact import parse
 from tests.support.issuers import KEYS, TIMES, Who, guarding, token, who, why_not
-from tests.support.minting import ABSENT, NOW
-from tests.support.playing import play
+from tests.support.keys import public_jwk
+from tests.support.minting import ABSENT, NOW, verdict
+from tests.support.playing import play, reply
 
 POOL = "us-west-2_example"
 ISSUER = f"https://cognito-idp.us-west-2.amazonaws.com/{POOL}"
+UPDATED = f"https://issuer-cognito-idp.us-west-2.amazonaws.com/{POOL}"
 CLIENT = "1example23456789"
 SUB = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
@@ -103,6 +108,41 @@ def test_another_client_comes_with_advice_that_speaks_of_clients() -> None:
     assert "name it in the configuration if its tokens are for us" in step.advice
 
 
+def test_a_pool_has_one_of_two_issuers_and_no_third() -> None:
+    original, updated = provider(issuer_type="ORIGINAL"), provider(issuer_type="UPDATED")
+
+    assert provider().issuers == original.issuers == {ISSUER}
+    assert SUB == who(updated, access(iss=UPDATED), {}).user
+    assert "UnknownIssuer" == why_not(original, access(iss=UPDATED), {})
+    for iss in (
+        ISSUER,
+        f"{UPDATED}/",
+        UPDATED.replace("us-west-2.", "us-east-1."),  # of a replica, perhaps
+        UPDATED.replace("issuer-cognito", "issuer.cognito"),
+        UPDATED.replace("https:", "http:"),
+        UPDATED.replace(POOL, "us-west-2_other"),
+    ):
+        assert "UnknownIssuer" == why_not(updated, access(iss=iss), {}), iss
+
+
+def test_while_a_pool_changes_its_issuer_two_providers_take_both() -> None:
+    guard = guarding(provider(), provider(issuer_type="UPDATED", name="updated"))
+
+    for iss in (ISSUER, UPDATED):
+        assert SUB == getattr(verdict(guard, token(access(iss=iss), {})), "user", None)
+
+
+def test_the_keys_of_the_updated_issuer_are_discovered_there() -> None:
+    updated = provider(issuer_type="UPDATED", keys=None)
+    found = play(
+        lambda: updated.source(parse(token(access(iss=UPDATED), {}))),
+        reply({"issuer": UPDATED, "jwks_uri": f"{UPDATED}/.well-known/jwks.json"}),
+        reply({"keys": [public_jwk("RS256", kid="a")]}),
+    )
+
+    assert [f"{UPDATED}/.well-known/openid-configuration", f"{UPDATED}/.well-known/jwks.json"] == found.fetched
+
+
 def test_several_clients_are_taken() -> None:
     both = provider(clients=[CLIENT, "2example"])
 
@@ -136,6 +176,13 @@ def test_the_keys_are_the_pools_in_china_too() -> None:
         ({"pool": "us-west-2_"}, "pool is the id"),
         ({"pool": "us-west-2_a/b"}, "pool is the id"),
         ({"pool": 5}, "pool is the id"),
+        ({"issuer_type": "updated"}, "issuer_type is ORIGINAL or UPDATED, as the user pool has it"),
+        ({"issuer_type": None}, "issuer_type is ORIGINAL or UPDATED"),
+        ({"issuer_type": ["UPDATED"]}, "issuer_type is ORIGINAL or UPDATED"),
+        (
+            {"region": "cn-north-1", "pool": "cn-north-1_example", "issuer_type": "UPDATED"},
+            "what the UPDATED issuer of a user pool in China is called is not known here",
+        ),
         ({"clients": []}, "clients are the ids of app clients"),
     ],
 )

@@ -5,6 +5,10 @@ https://learn.microsoft.com/entra/identity-platform/access-tokens (samples, and 
 own issuer), https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference for ID tokens,
 https://learn.microsoft.com/entra/identity-platform/optional-claims-reference for ``idtyp``, and
 https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud for the clouds.
+
+For external tenants https://learn.microsoft.com/entra/identity-platform/security-tokens ("Token endpoints and issuers")
+says where the metadata are and which issuer they name; the claims of version 2.0 are those of all tenants.  A key says
+``login.microsoftonline.com`` there too: https://github.com/dotnet/aspnetcore/issues/52283 shows such a set.
 """
 
 from __future__ import annotations
@@ -264,6 +268,110 @@ def test_the_key_is_not_asked_about_an_issuer_that_is_nobodys(issuer: Any) -> No
     assert not ask(own("{tenantid}"), {"iss": issuer})
 
 
+# --- external tenants --------------------------------------------------------------------------------
+
+HOST = "contoso.ciamlogin.com"
+
+
+def ciam(tenant: str = OURS) -> str:
+    return f"https://{tenant}.ciamlogin.com/{tenant}/v2.0"
+
+
+def external(*issuers: str | None, **changes: Any) -> Provider:
+    """Return a provider of an external tenant whose keys a, b, c, … say that they are of *issuers*."""
+    jwks = [
+        public_jwk("RS256", which, kid=which, **({} if issuer is None else {"issuer": issuer}))
+        for which, issuer in zip("abc", issuers, strict=False)
+    ]
+    return one(host=HOST, **{"keys": fixed({"keys": jwks}) if jwks else KEYS, **changes})
+
+
+def test_customers_and_programs_of_an_external_tenant_are_known_as_others_are() -> None:
+    program = {**application(iss=ciam()), "sub": OID}
+
+    assert Who(SUB, CLIENT, {"Orders.Read", "Orders.Write"}, set(), "entra") == who(external(), v2(iss=ciam()))
+    assert Who(None, CLIENT, set(), {"Orders.Read.All"}, "entra") == who(external(), program)
+    assert "scp or roles" == why_not(external(), program | {"roles": ABSENT})
+    assert "azp or appid" == why_not(external(), id_token(iss=ciam(), roles=["x"], nonce=ABSENT))
+    assert "aud" == why_not(external(), v2(iss=ciam(), aud=CLIENT))
+
+
+@pytest.mark.parametrize(
+    "iss",
+    [
+        ciam(THEIRS),
+        f"https://{HOST}/{OURS}/v2.0",  # where the metadata are, but not the issuer that they name
+        f"https://{THEIRS}.ciamlogin.com/{OURS}/v2.0",
+        f"https://{OURS}.ciamlogin.com/{THEIRS}/v2.0",
+        f"https://{OURS}.ciamlogin.com/{OURS}/",
+        f"https://{OURS}.ciamlogin.com/{OURS}/v2.0/",
+        "https://{tenantid}.ciamlogin.com/{tenantid}/v2.0",
+        own(OURS),
+        f"https://sts.windows.net/{OURS}/",
+    ],
+)
+def test_an_external_tenant_has_one_issuer(iss: str) -> None:
+    assert {ciam()} == external().issuers
+    assert "UnknownIssuer" == why_not(external(), v2(iss=iss))
+
+
+def test_a_tenant_that_is_not_external_takes_no_tokens_of_one_that_is() -> None:
+    assert "UnknownIssuer" == why_not(one(), v2(iss=ciam()))
+    assert "tid" == why_not(external(), v2(iss=ciam(), tid=THEIRS))
+
+
+@pytest.mark.parametrize(
+    "issuer", [None, ciam(), own(OURS), own("{tenantid}"), "https://{tenantid}.ciamlogin.com/{tenantid}/v2.0"]
+)
+def test_a_key_for_an_external_tenant_says_so_in_either_of_microsofts_words(issuer: str | None) -> None:
+    assert SUB == who(external(issuer), v2(iss=ciam())).user
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [ciam(THEIRS), own(THEIRS), own(PERSONAL), f"https://sts.windows.net/{OURS}/", f"https://{HOST}/{OURS}/v2.0", ""],
+)
+def test_a_key_of_another_tenant_does_not_sign_for_an_external_one(issuer: str) -> None:
+    guard = guarding(external(ciam(), issuer))
+
+    assert isinstance(refused(guard, token(v2(iss=ciam()), JWT, which="b")), UnknownKey)
+    assert SUB == getattr(verdict(guard, token(v2(iss=ciam()), JWT)), "user", None)
+
+
+def test_the_keys_of_an_external_tenant_are_discovered_where_its_customers_sign_in() -> None:
+    provider = external(keys=None)
+    jwks_uri = f"https://{HOST}/{OURS}/discovery/v2.0/keys"
+    found = play(
+        lambda: provider.source(parse(token(v2(iss=ciam()), JWT))),
+        reply({"issuer": ciam(), "jwks_uri": jwks_uri}),
+        reply({"keys": [public_jwk("RS256", kid="a")]}),
+    )
+
+    assert [f"https://{HOST}/{OURS}/v2.0/.well-known/openid-configuration", jwks_uri] == found.fetched
+
+
+def test_a_key_of_the_global_cloud_signs_for_external_tenants_and_in_no_other_cloud() -> None:
+    us = "login.microsoftonline.us"
+    iss = f"https://{us}/{OURS}/v2.0"
+
+    def keyed(issuer: str) -> Provider:
+        return one(host=us, keys=fixed({"keys": [public_jwk("RS256", kid="a", issuer=issuer)]}))
+
+    assert "UnknownKey" == why_not(keyed(own(OURS)), v2(iss=iss))
+    assert "UnknownKey" == why_not(keyed(own("{tenantid}")), v2(iss=iss))
+    assert SUB == who(keyed(iss), v2(iss=iss)).user
+
+
+def test_each_external_tenant_is_a_provider_of_its_own() -> None:
+    both = guarding(external(), one(tenant=THEIRS, host="fabrikam.ciamlogin.com", name="fabrikam"))
+
+    assert "entra" == getattr(verdict(both, token(v2(iss=ciam()), JWT)), "provider", None)
+    assert "fabrikam" == getattr(verdict(both, token(v2(THEIRS, iss=ciam(THEIRS)), JWT)), "provider", None)
+    assert SUB == who(one(tenant=None, tenants=[OURS], host=HOST), v2(iss=ciam())).user
+    with pytest.raises(Misconfigured, match="an external tenant has a host and keys of its own: make one provider for"):
+        one(tenant=None, tenants=[OURS, THEIRS], host=HOST)
+
+
 # --- where the keys are ------------------------------------------------------------------------------
 
 
@@ -323,6 +431,15 @@ def test_equal_words_make_equal_providers() -> None:
         ({"tenant": None, "tenants": 5}, "tenants is a list of tenants"),
         ({"tenant": None, "tenants": [OURS, "*"]}, "a tenant is its id"),
         ({"host": "login.example"}, "host is one of login.microsoftonline.com, login.microsoftonline.us, "),
+        ({"host": "ciamlogin.com"}, "or an external tenant's SUBDOMAIN.ciamlogin.com"),
+        ({"host": ".ciamlogin.com"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": "a.b.ciamlogin.com"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": "Contoso.ciamlogin.com"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": "contoso.ciamlogin.com.evil.example"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": "evil.example/contoso.ciamlogin.com"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": "contoso-ciamlogin.com"}, "SUBDOMAIN.ciamlogin.com"),
+        ({"host": None}, "host is one of"),
+        ({"host": [HOST]}, "host is one of"),
         ({"audience": ()}, "audience is a text that is not empty"),
         ({"settings": KeySettings()}, "settings are for keys that are fetched from the issuer"),
     ],

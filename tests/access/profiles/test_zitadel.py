@@ -2,7 +2,10 @@
 
 The shapes are those of https://zitadel.com/docs/apis/openidoauth/claims (which claim is in which token) and
 https://zitadel.com/docs/guides/integrate/retrieve-user-roles, and of Zitadel's source for who gets which roles claim
-(https://github.com/zitadel/zitadel, ``internal/api/oidc/userinfo.go``, ``setUserInfoRoleClaims``).
+(https://github.com/zitadel/zitadel, ``internal/api/oidc/userinfo.go``, ``setUserInfoRoleClaims``).  What a service
+account gets is in its ``token_client_credentials.go``, ``client_credentials.go`` and ``token_jwt_profile.go``, at
+0204c49a: ``sub`` is the id of the account, and ``client_id`` its login name where it has a client secret, its id again
+where it has a private key; no application is in ``aud``, and the claim of roles without a project is not there.
 """
 
 from __future__ import annotations
@@ -90,6 +93,33 @@ def test_a_machine_is_nobodys_user_where_the_token_tells() -> None:
     assert None is who(provider(), access(sub=CLIENT)).user
     assert None is who(told, access(kind="service")).user
     assert SUB == who(told, access()).user
+
+
+def service(client: str, **changes: Any) -> dict[str, Any]:
+    """Return the claims of a service account's token, asked for with the scopes for the project and its roles."""
+    return access(
+        **{"client_id": client, "aud": [PROJECT], "urn:zitadel:iam:org:project:roles": ABSENT, **changes},
+    )
+
+
+def test_a_service_account_with_a_private_key_is_nobodys_user() -> None:
+    assert Who(None, SUB, set(), {"admin", "ops"}, "zitadel") == who(provider(), service(SUB))
+
+
+@pytest.mark.parametrize("login", ["orders-sync", "orders-sync@acme.zitadel.cloud", "1234567890"])
+def test_a_service_account_with_a_client_secret_is_told_from_people_by_its_login_name_alone(login: str) -> None:
+    """So that it is a user to whoever does not know the name."""
+    told = provider(is_machine=lambda values: values.get("client_id") == login)
+
+    assert Who(SUB, login, set(), {"admin", "ops"}, "zitadel") == who(provider(), service(login))
+    assert Who(None, login, set(), {"admin", "ops"}, "zitadel") == who(told, service(login))
+    assert SUB == who(told, access()).user
+
+
+def test_a_service_account_that_did_not_ask_for_the_project_is_refused() -> None:
+    """What it did not ask for is not in ``aud``; without any such scope that is its own ``client_id``."""
+    assert "aud" == why_not(provider(), service("orders-sync", aud=["orders-sync"]))
+    assert set() == who(provider(), service("orders-sync", **{roles_of(PROJECT): ABSENT})).roles
 
 
 def test_an_id_token_is_no_access_token_though_it_names_the_project() -> None:
