@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable
+from functools import cache, partial, wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import web
 
-from ..access.lifetime import good_until
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT, Credentials
 from ..decision import Allow, Decision
 from ..errors import Misconfigured, shown
-from ..messages import opens_websocket
 from ..runners.awaiting import run
 from . import refusing
 from .carrying import is_plain, private
-from .expiring import EVENTS, checked
+from .expiring import CLOSE_CODE, PATIENCE, REASON, checked, is_of_events, left
 from .refusing import REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable
 
     from ..access.guard import Guard
     from ..errors import GuardError
@@ -35,8 +32,8 @@ __all__ = ["CREDENTIALS", "GuardMiddleware", "HandlerRequest", "Refusal", "requi
 F = TypeVar("F", bound="Callable[..., Awaitable[Any]]")
 CREDENTIALS: web.RequestKey[Credentials | None] = web.RequestKey("jwt_guard", cast("type[Credentials | None]", object))
 """Where a request holds the credentials; None on an open route that nobody identified themselves on."""
-_EVENTS = EVENTS.decode()
 _FOUND: web.RequestKey[dict[str, Any]] = web.RequestKey("jwt_guard_found", dict)
+_ENDS: web.RequestKey[tuple[Callable[[], float], asyncio.Task[Any] | None]] = web.RequestKey("jwt_guard_ends", tuple)
 
 
 class HandlerRequest:
@@ -88,9 +85,8 @@ class GuardMiddleware:
 
     It belongs at the front of the list; what stands before it sees requests that nobody has judged.
     Refusals are raised, so that such a middleware may answer them in another way.  A CORS preflight
-    passes, unless *preflight_passes* is False.  The connection of a websocket, or of a client that asks
-    for events, is closed *grace* seconds after its token is over; None: it may stay.  Raises Misconfigured
-    for a grace that is neither.
+    passes, unless *preflight_passes* is False.  A websocket or an event stream is closed *grace* seconds
+    after its token is over; None: it may stay.  Raises Misconfigured for a grace that is neither.
     """
 
     __middleware_version__ = 1  # what aiohttp's own decorator sets
@@ -120,12 +116,9 @@ class GuardMiddleware:
             raise _refusal(decision.error, request, guard.realm)
         credentials = decision.credentials
         _place(credentials, guard.realm, request)
-        if credentials is None or self.grace is None or not _stays_open(request):
-            response_of_theirs = await handler(request)
-        else:
-            left = good_until(guard, credentials) - guard.clock() + self.grace
-            with _closed_in(left, request):
-                response_of_theirs = await handler(request)
+        if credentials is not None and self.grace is not None:
+            _watch(request, partial(left, guard, credentials, self.grace))
+        response_of_theirs = await handler(request)
         if self._looks_beyond and guard.carried.is_in_query(HandlerRequest(request)):
             _keep_private(response_of_theirs)
         return response_of_theirs
@@ -146,23 +139,65 @@ async def _asked(guard: Guard, view: HandlerRequest) -> Decision:
     return await run(guard.decide(view))
 
 
-def _stays_open(request: web.Request) -> bool:
-    headers = request.headers
-    return opens_websocket(HandlerRequest(request)) or any(_EVENTS in each for each in headers.getall("Accept", []))
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextmanager
-def _closed_in(seconds: float, request: web.Request) -> Generator[None]:
-    """Close the connection of *request* in so many *seconds*, unless it has been served by then."""
-    transport = request.transport
-    if transport is None or seconds == math.inf:
-        yield
-        return
-    timer = asyncio.get_running_loop().call_later(seconds, transport.close)
+class _Watching(web.Request):
+    """A request that looks at its answer as that starts: no signal of an application can be had once it runs."""
+
+    # Where aiohttp has no more such a method, `super()` has none either; a test sees whether it is still called.
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        await super()._prepare_hook(response)
+        if isinstance(response, web.WebSocketResponse) or is_of_events(response.headers.get("Content-Type")):
+            seconds_left, served_by = self[_ENDS]
+            _close_in(seconds_left(), self, response, served_by)
+
+
+def _watch(request: web.Request, seconds_left: Callable[[], float]) -> None:
+    """Have the answer to *request* closed in as many seconds as are left when it starts, if it is one that stays."""
+    request[_ENDS] = seconds_left, asyncio.current_task()
+    # What is cloned from it is then watched, too; an attribute of its own would be lost, and a reference to itself.
+    object.__setattr__(request, "__class__", _watching(type(request)))
+
+
+@cache
+def _watching(kind: type[web.Request]) -> type[web.Request]:
+    return kind if issubclass(kind, _Watching) else type(kind.__name__, (_Watching, kind), {})
+
+
+def _close_in(
+    seconds: float, request: web.Request, response: web.StreamResponse, *served_by: asyncio.Task[Any] | None
+) -> None:
+    """Close *response* in so many *seconds*, unless it has ended by then."""
+    loop = asyncio.get_running_loop()
+    closing: set[asyncio.Task[None]] = set()  # a loop holds on to no task
+
+    def close() -> None:
+        closing.add(loop.create_task(_close(request, response)))
+
+    timer = loop.call_later(max(seconds, 0), close)
+    # An answer is given by its handler, or else by whom the handler returns it to.
+    serving = {task for task in (*served_by, asyncio.current_task()) if task is not None and not task.done()}
+
+    def over(task: asyncio.Task[Any]) -> None:
+        serving.discard(task)
+        if not serving:
+            timer.cancel()
+
+    for task in tuple(serving):
+        task.add_done_callback(over)
+
+
+async def _close(request: web.Request, response: web.StreamResponse) -> None:
     try:
-        yield
+        if isinstance(response, web.WebSocketResponse) and response.prepared:
+            # With the other's close frame it is done; who sends none is not waited for long.
+            await asyncio.wait_for(response.close(code=CLOSE_CODE, message=REASON.encode()), PATIENCE)
+    except TimeoutError:
+        pass
     finally:
-        timer.cancel()
+        if request.transport is not None:
+            request.transport.close()
 
 
 def _keep_private(response: web.StreamResponse) -> None:
@@ -207,12 +242,13 @@ def _refusal(error: GuardError, request: web.BaseRequest, realm: str) -> Refusal
     return _KINDS.get(error.status, Refusal)(error, request, realm)
 
 
-def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
+def requires(*scopes: str, guard: Guard | None = None, grace: float | None = 0) -> Callable[[F], F]:
     """Ask for *scopes* at one handler: a function, or a method of a web.View or of any other class.
 
-    With *guard* the handler is guarded on its own; without, GuardMiddleware must have the application
-    (RuntimeError where it has not, so that nothing passes).
+    With *guard* the handler is guarded on its own, and *grace* is as in GuardMiddleware; without, that must have the
+    application (RuntimeError where it has not, so that nothing passes), and its grace holds.
     """
+    extra = checked(grace)
     policy = needs(*scopes)
     wanted = frozenset(scopes)
     own = None if guard is None else guard.requiring(policy)
@@ -234,6 +270,8 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
                 if not isinstance(decision, Allow):
                     raise _refusal(decision.error, request, own.realm)
                 _place(decision.credentials, own.realm, request)
+                if decision.credentials is not None and extra is not None:
+                    _watch(request, partial(left, own, decision.credentials, extra))
             return await handler(*args, **kwargs)
 
         return cast("F", guarded)

@@ -23,7 +23,9 @@ from ..runners.blocking import run
 from .django.configured import guard_of_settings
 from .django.door import at_once
 from .django.seeing import SeenRequest, found_in, place
+from .django.streaming import kept
 from .django.users import GuardedUser, place_user
+from .expiring import checked
 from .refusing import CREDENTIALS, REALM, refuse
 
 if TYPE_CHECKING:
@@ -102,10 +104,17 @@ class JWTGuardAuthentication(BaseAuthentication):
     """Take whom the middleware found; where there is none, ask the guard of ``settings.JWT_GUARD`` about the request.
 
     ``request.auth`` are the Credentials.  ``request.user`` is a GuardedUser, or what JWT_GUARD_USER finds.
-    A subclass may have a *guard* of its own, which is asked in any case.
+    A subclass may have a *guard* of its own, which is asked in any case.  Where it was this class that asked, a stream
+    of events ends *grace* seconds after its token is over (None: it may go on); a subclass may say otherwise, and is
+    Misconfigured where that is no time.
     """
 
     guard: Guard | None = None
+    grace: float | None = 0
+
+    def __init_subclass__(cls, **settings: Any) -> None:  # noqa: ANN401 - of whatever else it is made of
+        super().__init_subclass__(**settings)
+        checked(cls.grace)
 
     def authenticate(self, request: Request) -> tuple[Any, Credentials] | None:
         """Return user and credentials; None on an open route that nobody identified themselves on.
@@ -118,7 +127,11 @@ class JWTGuardAuthentication(BaseAuthentication):
         if self.guard is None and CREDENTIALS in found:
             credentials = found[CREDENTIALS]
         else:
-            credentials = _decided(self.guard or guard_of_settings(), http, request.parser_context.get("view"))
+            view: APIView | None = request.parser_context.get("view")
+            guard = self.guard or guard_of_settings()
+            credentials = _decided(guard, http, view)
+            if view is not None and credentials is not None:
+                _keep_stream(view, credentials, guard, self.grace)
         if credentials is None:
             return None
         user = place_user(http, credentials)
@@ -143,6 +156,21 @@ def _decided(guard: Guard, request: HttpRequest, view: APIView | None) -> Creden
     CURRENT.set(decision.credentials)
     _is_ours.set(True)
     return decision.credentials
+
+
+def _keep_stream(view: Any, credentials: Credentials, guard: Guard, grace: float | None) -> None:  # noqa: ANN401 - whose method is replaced
+    """Let what *view* streams know for whom it is, and end in time; a view answers one request."""
+    finalize = view.finalize_response
+
+    def finalized(request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of each kind
+        final = finalize(request, response, *args, **kwargs)
+        if final.streaming:
+            close = final.close
+            kept(final, credentials, guard, grace)
+            final.close = close  # with which the request is over, and nobody's again: see _over()
+        return final
+
+    view.finalize_response = finalized
 
 
 def _over(**_: object) -> None:

@@ -7,27 +7,50 @@ out: it is told that the client has gone, as if it had, and where it does not li
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
+from ..access.lifetime import good_until
 from ..errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
+    from ..access.guard import Guard
     from ..credentials import Credentials
     from .asgi import App, Message, Receive, Scope, Send
 
-__all__ = ["EVENTS", "Gone", "checked", "comes_of_the_end", "serve", "watched"]
+__all__ = [
+    "CLOSE_CODE",
+    "EVENTS",
+    "LAST",
+    "PATIENCE",
+    "REASON",
+    "Connection",
+    "Gone",
+    "checked",
+    "comes_of_the_end",
+    "is_of_events",
+    "left",
+    "serve",
+    "watched",
+]
 
 _START = "http.response.start"
 EVENTS = b"text/event-stream"
 """The media type of event streams (HTML §9.2), which a browser's EventSource asks for."""
+_EVENTS = EVENTS.decode()
 _LENGTH = len(b"content-type")
-_POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
-_REASON = "the access token has expired"
-_PATIENCE = 1.0  # seconds for an application to end by itself
+CLOSE_CODE = 1008
+"""What a websocket is closed with: a policy violation (RFC 6455 §7.4.1)."""
+REASON = "the access token has expired"
+"""What whoever is at the other end is told of it."""
+PATIENCE = 1.0
+"""Seconds for an application to end by itself."""
+LAST = {"type": "http.response.body", "body": b"", "more_body": False}
+"""The message that ends an answer."""
 
 
 class Gone(OSError):
@@ -41,6 +64,16 @@ def checked(grace: object) -> float | None:
     if isinstance(grace, bool) or not isinstance(grace, int | float) or not 0 <= grace < math.inf:
         raise Misconfigured("grace is a number of seconds, 0 or more, or None for connections that may outlive a token")
     return float(grace)
+
+
+def left(guard: Guard, credentials: Credentials, grace: float) -> float:
+    """Return for how many seconds a connection of *credentials* may stay; none are left where that is not above 0."""
+    return good_until(guard, credentials) - guard.clock() + grace
+
+
+def is_of_events(content_type: str | None) -> bool:
+    """Say whether an answer of *content_type* is an event stream."""
+    return content_type is not None and content_type.lower().startswith(_EVENTS)
 
 
 def watched(send: Send, left: Callable[[Credentials], float], credentials: Credentials) -> Send:
@@ -63,8 +96,8 @@ def watched(send: Send, left: Callable[[Credentials], float], credentials: Crede
 
 
 async def _end_of_stream(send: Send) -> None:
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-    raise Gone(_REASON)
+    await send(dict(LAST))
+    raise Gone(REASON)
 
 
 def _is_event_stream(start: Message) -> bool:
@@ -76,11 +109,8 @@ def _is_event_stream(start: Message) -> bool:
 
 async def serve(app: App, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
     """Run *app* for a websocket, or for a client that asks for events, and close it in so many *seconds*."""
-    connection = _Connection(scope["type"] == "websocket", receive, send, anyio.current_time() + seconds)
-    with connection.scope:
+    async with Connection(scope["type"] == "websocket", receive, send, anyio.current_time() + seconds) as connection:
         await app(scope, connection.receive, connection.send)
-    if connection.scope.cancelled_caught:
-        await connection.close()
 
 
 def comes_of_the_end(error: BaseException) -> bool:
@@ -93,8 +123,8 @@ def comes_of_the_end(error: BaseException) -> bool:
     return False
 
 
-class _Connection:
-    """One connection, with the moment at which it is over."""
+class Connection:
+    """One connection, with the moment at which it is over: what is served in it gets its receive() and send()."""
 
     def __init__(self, is_websocket: bool, receive: Receive, send: Send, deadline: float) -> None:  # noqa: FBT001 - the first of its two kinds
         self._is_websocket = is_websocket
@@ -104,7 +134,19 @@ class _Connection:
         self._end = deadline
         self._is_over = False
         self._is_done = False
-        self.scope = anyio.CancelScope(deadline=self._deadline + _PATIENCE)
+        self._scope = anyio.CancelScope(deadline=self._deadline + PATIENCE)
+
+    async def __aenter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        is_cancelled = bool(self._scope.__exit__(kind, error, traceback))
+        if self._scope.cancelled_caught:
+            await self.close()
+        return is_cancelled or (isinstance(error, Exception) and comes_of_the_end(error))
 
     async def receive(self) -> Message:
         """Give what the client sends, and that it has gone once the token is over."""
@@ -113,18 +155,20 @@ class _Connection:
                 return await self._receive()
             await self.close()
         if self._is_websocket:
-            return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": _REASON}
+            return {"type": "websocket.disconnect", "code": CLOSE_CODE, "reason": REASON}
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Send *message*, unless the token is over."""
         kind = message["type"]
         if kind == _START and _is_event_stream(message):
+            await self._send(message)  # also of one that is over as it starts: nothing ends before that
             self._deadline = self._end
-            self.scope.deadline = self._end + _PATIENCE
+            self._scope.deadline = self._end + PATIENCE
+            return
         if self._is_over or anyio.current_time() >= self._deadline:
             await self.close()
-            raise Gone(_REASON)
+            raise Gone(REASON)
         await self._send(message)
         if kind == "websocket.close" or (kind.endswith("http.response.body") and not message.get("more_body", False)):
             self._is_done = True
@@ -135,8 +179,8 @@ class _Connection:
         if self._is_done:
             return
         self._is_done = True
-        self.scope.deadline = anyio.current_time() + _PATIENCE
-        last: dict[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
+        self._scope.deadline = anyio.current_time() + PATIENCE
+        last: dict[str, Any] = dict(LAST)
         if self._is_websocket:
-            last = {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": _REASON}
+            last = {"type": "websocket.close", "code": CLOSE_CODE, "reason": REASON}
         await self._send(last)

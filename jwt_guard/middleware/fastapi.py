@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import HTTPException
 from fastapi.security import HTTPBearer, SecurityScopes
@@ -22,9 +24,12 @@ from ..credentials import CURRENT, Credentials
 from ..decision import Allow
 from ..errors import Misconfigured, MissingToken, shown
 from . import asgi, starlette
+from .expiring import EVENTS, LAST, PATIENCE, Connection, checked, is_of_events, left
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ..access.policy import Policy
     from ..decision import Decision
     from ..errors import GuardError
@@ -102,8 +107,9 @@ class _OrNobody:
 class Guarded(SecurityBase):
     """A dependency that gives the caller's credentials, made by :func:`guarded`."""
 
-    def __init__(self, guard: Guard | None, scheme: SecurityBase, *, optional: bool) -> None:
+    def __init__(self, guard: Guard | None, scheme: SecurityBase, *, optional: bool, grace: float | None = 0) -> None:
         self.guard = guard
+        self.grace = checked(grace)
         self.model = scheme.model
         self.scheme_name = scheme.scheme_name
         self.optional = optional
@@ -130,6 +136,8 @@ class Guarded(SecurityBase):
                 raise _refuse(decision.error, connection, asking.realm)
             _place(decision.credentials, asking.realm, connection)
             scope[_FOUND] = self.guard, decision.credentials  # for the next dependency
+            if self.grace is not None and decision.credentials is not None and _may_stay_open(scope):
+                await _end_in(left(asking, decision.credentials, self.grace), connection)
         error = missing(scope, frozenset(wanted))
         if error is None or (self.optional and not wanted and isinstance(error, MissingToken)):
             credentials: Credentials | None = scope[CREDENTIALS]
@@ -137,7 +145,13 @@ class Guarded(SecurityBase):
         raise _refuse(error, connection, scope[REALM])
 
 
-def guarded(guard: Guard | None = None, *, scheme: SecurityBase | None = None, optional: bool = False) -> Guarded:
+def guarded(
+    guard: Guard | None = None,
+    *,
+    scheme: SecurityBase | None = None,
+    optional: bool = False,
+    grace: float | None = 0,
+) -> Guarded:
     """Return a dependency that gives the caller's credentials: ``Security(guarded(guard), scopes=["orders:read"])``.
 
     It has *guard* decide; without one it takes what GuardMiddleware found (RuntimeError where that is not
@@ -145,13 +159,17 @@ def guarded(guard: Guard | None = None, *, scheme: SecurityBase | None = None, o
 
     *scheme* is how the OpenAPI document says where tokens come from: one of FastAPI's, as
     ``OAuth2AuthorizationCodeBearer(…)`` or ``OpenIdConnect(…)``; ``HTTPBearer`` without.  With *optional*, who sends no
-    token is None instead of refused, where no scopes are asked for.  Raises Misconfigured for what is no guard.
+    token is None instead of refused, where no scopes are asked for.
+
+    A websocket, and the event stream of an operation that declares one or of a client that accepts nothing else, is
+    closed *grace* seconds after its token is over; None: it may stay.  Where GuardMiddleware found the credentials, its
+    grace holds.  Raises Misconfigured for what is no guard, or no grace.
     """
     # Annotations that FastAPI cannot read as a parameter are on purpose: who gives it this function in place
     # of what it returns is told so at import.
     if not (guard is None or isinstance(guard, Guard)):
         raise Misconfigured(f"guarded() takes a Guard, not {shown(guard)}")
-    return Guarded(guard, HTTPBearer(bearerFormat="JWT") if scheme is None else scheme, optional=optional)
+    return Guarded(guard, HTTPBearer(bearerFormat="JWT") if scheme is None else scheme, optional=optional, grace=grace)
 
 
 def _is_found(scope: asgi.Scope, guard: Guard | None) -> bool:
@@ -160,18 +178,112 @@ def _is_found(scope: asgi.Scope, guard: Guard | None) -> bool:
     return found is not None and found[0] is guard and found[1] is scope[CREDENTIALS]
 
 
-def _place(credentials: Credentials | None, realm: str, connection: HTTPConnection) -> None:
-    """Let the application find *credentials* until the answer, and what runs behind it, is done."""
-    scope = connection.scope
-    # What FastAPI itself unwinds dependencies with `yield` by: being one would take five times as long.
-    stack = scope.get("fastapi_inner_astack")
+def _stack_of(scope: asgi.Scope, name: str) -> AsyncExitStack:
+    """Return one of the stacks that FastAPI itself unwinds dependencies with `yield` by."""
+    stack = scope.get(name)
     if not isinstance(stack, AsyncExitStack):
         message = "guarded() is a dependency of FastAPI, and this is no request of FastAPI 0.120 or later"
         raise RuntimeError(message)  # noqa: TRY004 - it is nobody's argument
+    return stack
+
+
+def _place(credentials: Credentials | None, realm: str, connection: HTTPConnection) -> None:
+    """Let the application find *credentials* until the answer, and what runs behind it, is done."""
+    scope = connection.scope
+    stack = _stack_of(scope, "fastapi_inner_astack")  # to have a `yield` of our own would take five times as long
     token = CURRENT.set(credentials)
     stack.callback(CURRENT.reset, token)
     starlette.place(credentials, realm, scope)
     connection.state.credentials = credentials  # somebody may have asked for this state before there was that one
+
+
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _may_stay_open(scope: asgi.Scope) -> bool:
+    """Say whether it is a websocket, or can be answered with an event stream only.
+
+    A dependency does not see what is sent, so only what is known beforehand counts.
+    """
+    if scope["type"] == "websocket":
+        return True
+    # Of defaults there are placeholders; to look into them takes longer than all the rest, and they mean JSON.
+    response_class = getattr(scope.get("route"), "response_class", None)
+    if isinstance(response_class, type) and is_of_events(getattr(response_class, "media_type", None)):
+        return True
+    is_asked_for = False
+    for name, value in scope["headers"]:
+        if name == b"accept":
+            if value != EVENTS and (b"," in value or value.partition(b";")[0].strip().lower() != EVENTS):
+                return False
+            is_asked_for = True
+    return is_asked_for
+
+
+async def _end_in(seconds: float, connection: Any) -> None:  # noqa: ANN401 - of its two kinds we need what is private
+    """Close *connection* in so many *seconds*, unless it has been served by then."""
+    scope, end = connection.scope, anyio.current_time() + seconds
+    stack = _stack_of(scope, "fastapi_inner_astack")
+    # Starlette's names: where they are gone, AttributeError ends the request, and nothing passes.
+    send: asgi.Send = connection._send  # noqa: SLF001 - as above
+    if scope["type"] == "websocket":
+        ending = Connection(True, connection._receive, send, end)  # noqa: FBT003, SLF001 - as above
+        connection._receive, connection._send = ending.receive, ending.send  # noqa: SLF001 - as above
+        await stack.enter_async_context(ending)
+        return
+    answer = stack.enter_context(_Stream(end))
+    _stack_of(scope, "fastapi_middleware_astack").push_async_exit(partial(_finish, send))
+    function = scope.get("fastapi_function_astack")  # from FastAPI 0.121 on
+    if isinstance(function, AsyncExitStack):
+        function.callback(answer.begin)
+    else:
+        answer.begin()
+
+
+class _Over(BaseException):
+    """On its way from an event stream that was cut to where FastAPI takes no offence at an answer without an end."""
+
+
+class _Stream:
+    """An answer that is cut at *end*, however long it took to get one."""
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+        self._scope = anyio.CancelScope()
+
+    def begin(self) -> None:
+        """Note that the operation is done, and that its answer goes out from now on."""
+        now = anyio.current_time()
+        self._scope.deadline = self._end if now < self._end else now + PATIENCE  # so that it has a start
+
+    def __enter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        is_cancelled = bool(self._scope.__exit__(kind, error, traceback))
+        if self._scope.cancelled_caught:
+            raise _Over
+        return is_cancelled
+
+
+async def _finish(
+    send: asgi.Send, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+) -> bool:
+    """End an answer that was cut, as the application would have."""
+    if not _is_over(error):
+        return False
+    await send(dict(LAST))
+    return True
+
+
+def _is_over(error: BaseException | None) -> bool:
+    """Say whether *error* is nothing but the end, also where task groups have wrapped it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(_Over)[1] is None
+    return isinstance(error, _Over)
 
 
 def _described(description: str, header: str, example: str) -> dict[str, Any]:

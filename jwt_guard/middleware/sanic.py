@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import sys
 import weakref
 from functools import partial, wraps
@@ -16,20 +15,18 @@ from sanic.exceptions import BadRequest, Forbidden, SanicException, ServiceUnava
 from sanic.server.websockets.connection import WebSocketConnection
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
-from ..access.lifetime import good_until
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow, Decision
 from ..errors import Misconfigured, shown
-from ..messages import opens_websocket
 from ..runners.awaiting import run
 from . import asgi
 from .carrying import is_plain, private
-from .expiring import EVENTS, checked
+from .expiring import CLOSE_CODE, EVENTS, PATIENCE, REASON, checked, is_of_events, left
 from .refusing import CREDENTIALS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from sanic import Sanic
     from sanic.response import BaseHTTPResponse
@@ -93,9 +90,9 @@ class GuardExtension:
     """Let a guard decide about every request and websocket of an application: ``GuardExtension(app, guard)``.
 
     In a factory: ``extension = GuardExtension(guard=guard)``, then ``extension.init_app(app)`` for each
-    application, or ``extension.init_app(app, guard)`` where each has a guard of its own.  The connection
-    of a websocket, or of a client that asks for events, is closed *grace* seconds after its token is
-    over; None: it may stay.  Raises Misconfigured for a grace that is neither.
+    application, or ``extension.init_app(app, guard)`` where each has a guard of its own.  A websocket or an
+    event stream is closed *grace* seconds after its token is over; None: it may stay.  Raises Misconfigured
+    for a grace that is neither.
     """
 
     def __init__(
@@ -116,25 +113,28 @@ class GuardExtension:
         app.ctx.jwt_guard = guard
         # Sanic's middleware runs when there is a route; who may not come in is not told which there are.
         app.signal("http.lifecycle.request", priority=_FIRST)(_forget)
-        app.signal("http.routing.before", priority=_FIRST)(partial(_judge, guard, self.grace))
+        app.signal("http.routing.before", priority=_FIRST)(partial(_judge, guard))
         app.signal("http.routing.after", priority=_FIRST)(_judge_handshake)
         app.register_middleware(_answer_refused, "request", priority=_FIRST)
+        if self.grace is not None:
+            app.signal("websocket.handler.before")(partial(_end_socket, guard, self.grace))
+            app.register_middleware(partial(_end_events, guard, self.grace), "response", priority=-_FIRST)
         if not is_plain(guard):
             app.register_middleware(partial(_keep_private, guard), "response")
         handler: Any = app.error_handler
         handler.default = partial(_default, handler.default)
 
 
-async def _forget(*, request: AnyRequest, **_: object) -> None:
+async def _forget(**_: object) -> None:
     CURRENT.set(None)  # the requests of one connection share a task
-    connection: Any = request.conn_info
-    timer: asyncio.TimerHandle | None = getattr(connection.ctx, _TIMER, None) if connection is not None else None
-    if timer is not None:
-        timer.cancel()
 
 
-async def _judge(guard: Guard, grace: float | None, *, request: AnyRequest, **_: object) -> None:
+async def _judge(guard: Guard, *, request: AnyRequest, **_: object) -> None:
     """Place whoever sends *request*, or raise the refusal, which :func:`_answer_refused` answers."""
+    connection: Any = request.conn_info
+    timer: asyncio.TimerHandle | None = None if connection is None else getattr(connection.ctx, _TIMER, None)
+    if timer is not None:
+        timer.cancel()  # of an event stream before it, which has ended
     values: list[str] = request.headers.getall("authorization", [])
     decision: Decision | None = None
     if len(values) == 1 and request.method != "OPTIONS":
@@ -153,8 +153,6 @@ async def _judge(guard: Guard, grace: float | None, *, request: AnyRequest, **_:
     credentials = decision.credentials
     _place(credentials, guard.realm, request)
     CURRENT.set(credentials)
-    if credentials is not None and grace is not None:
-        _close_in(good_until(guard, credentials) - guard.clock() + grace, request)
 
 
 class _Answered(SanicException):
@@ -177,23 +175,6 @@ async def _asked(guard: Guard, view: HandlerRequest) -> Decision:
         request: Any = view.request  # whose method has no types
         await request.receive_body()
     return await run(guard.decide(view))
-
-
-def _close_in(seconds: float, request: AnyRequest) -> None:
-    """Close the connection of *request* in so many *seconds*, if it stays open, unless another request comes first."""
-    stays_open = opens_websocket(HandlerRequest(request)) or any(
-        _EVENTS in value for value in request.headers.getall("accept", [])
-    )
-    connection: Any = request.conn_info
-    if stays_open and seconds < math.inf and connection is not None and hasattr(request.transport, "close"):
-        closing = partial(_close, weakref.ref(request.transport))
-        setattr(connection.ctx, _TIMER, asyncio.get_running_loop().call_later(seconds, closing))
-
-
-def _close(transport: Callable[[], Any]) -> None:
-    found = transport()
-    if found is not None:
-        found.close()
 
 
 def _keep_private(guard: Guard, request: AnyRequest, response: BaseHTTPResponse) -> None:
@@ -232,6 +213,82 @@ async def _judge_handshake(*, request: AnyRequest, handler: Any, **_: object) ->
         check: Callable[[AnyRequest], Awaitable[object]] | None = getattr(handler.args[0], _CHECK, None)
         if check is not None:
             await check(request)
+
+
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _end_socket(
+    guard: Guard,
+    grace: float,
+    *,
+    request: AnyRequest,
+    websocket: Any,  # noqa: ANN401 - of two kinds
+    **_: object,
+) -> None:
+    """Close *websocket* when the token of *request* is over, if it is still there."""
+    credentials: Credentials | None = getattr(request.ctx, CREDENTIALS)
+    if credentials is not None:
+        close = _close_socket_of_asgi if isinstance(websocket, WebSocketConnection) else _close_socket
+        _call_in(left(guard, credentials, grace), close, websocket)
+
+
+def _end_events(guard: Guard, grace: float, request: AnyRequest, response: BaseHTTPResponse) -> None:
+    """Close the connection of *request* when its token is over, where *response* is an event stream."""
+    kind = response.headers.get("content-type", response.content_type)
+    # A handler may say of what type it is as late as with the first event; then it is what the client asks for.
+    is_stream = is_of_events(kind) if kind is not None else _asks_for_events(request)
+    credentials: Credentials | None = getattr(request.ctx, CREDENTIALS, None)
+    if is_stream and credentials is not None:
+        timer = _call_in(left(guard, credentials, grace), _close_stream, request)
+        connection: Any = request.conn_info
+        if connection is not None:
+            setattr(connection.ctx, _TIMER, timer)
+
+
+def _asks_for_events(request: AnyRequest) -> bool:
+    return any(_EVENTS in value for value in request.headers.getall("accept", []))
+
+
+_closing: set[asyncio.Task[None]] = set()  # a loop holds on to no task
+
+
+def _call_in(seconds: float, closing: Callable[[Any], Coroutine[Any, Any, None]], what: object) -> asyncio.TimerHandle:
+    """Call *closing* with *what* in so many *seconds*, unless that has gone by then, and the timer with it."""
+    loop = asyncio.get_running_loop()
+
+    def close() -> None:
+        found = there()
+        if found is not None:
+            task = loop.create_task(closing(found))
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+
+    timer = loop.call_later(max(seconds, 0), close)
+    there = weakref.ref(what, lambda _: timer.cancel())
+    return timer
+
+
+async def _close_socket(websocket: Any) -> None:  # noqa: ANN401 - as above
+    try:
+        await asyncio.wait_for(websocket.close(CLOSE_CODE, REASON), PATIENCE)
+        await websocket.wait_for_connection_lost(PATIENCE)
+    except TimeoutError:  # the client reads nothing
+        pass
+    finally:
+        websocket.end_connection(CLOSE_CODE, REASON)
+
+
+async def _close_socket_of_asgi(websocket: Any) -> None:  # noqa: ANN401 - as above
+    closed = {"type": "websocket.close", "code": CLOSE_CODE, "reason": REASON}
+    await websocket._send(closed)  # noqa: SLF001 - its own close() does nothing
+
+
+async def _close_stream(request: Any) -> None:  # noqa: ANN401 - of an ASGI server it has other parts
+    if request.app.asgi:
+        await request.stream.response.eof()
+    else:
+        request.transport.close()
 
 
 class Refusal(SanicException):
@@ -283,13 +340,15 @@ def _default(default: Callable[..., HTTPResponse], request: AnyRequest, exceptio
     return exception.response if isinstance(exception, Refusal) else default(request, exception)
 
 
-def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
+def requires(*scopes: str, guard: Guard | None = None, grace: float | None = 0) -> Callable[[F], F]:
     """Ask for *scopes* at one handler, plain or async: a function, a method of a HTTPMethodView, or a websocket.
 
     With *guard* the handler is guarded on its own; without, GuardExtension must have the application
     (RuntimeError where it has not, so that nothing passes).  A websocket of an application that no
-    GuardExtension has is accepted before it is judged, and then closed.
+    GuardExtension has is accepted before it is judged, and then closed; it is closed, too, *grace* seconds
+    after its token is over, but event streams are the business of GuardExtension.
     """
+    extra = checked(grace)
     policy = needs(*scopes)
     wanted = frozenset(scopes)
     own = None if guard is None else guard.requiring(policy)
@@ -315,14 +374,16 @@ def requires(*scopes: str, guard: Guard | None = None) -> Callable[[F], F]:
         @wraps(handler)
         async def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the handler takes and gives
             request = _request_among(args)
+            accepted = next((each for each in args if isinstance(each, _SOCKETS)), None)
             try:
                 credentials = await check(request)
             except Refusal:
-                accepted = next((each for each in args if isinstance(each, _SOCKETS)), None)
                 if accepted is None:
                     raise
-                await accepted.close(1008)  # Sanic has accepted the handshake before it calls anybody
+                await accepted.close(CLOSE_CODE)  # Sanic has accepted the handshake before it calls anybody
                 return None
+            if own is not None and extra is not None and accepted is not None:
+                await _end_socket(own, extra, request=request, websocket=accepted)
             token = CURRENT.set(credentials)
             try:
                 answer = handler(*args, **kwargs)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http.client import IncompleteRead
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from jwt_guard import Credentials, Guard, Misconfigured, anyone, authenticated, by_route
 from jwt_guard.access.carriers import form, header, query
@@ -18,7 +20,7 @@ from tests.doors.apps_aiohttp import serving
 from tests.doors.inside import Answer
 from tests.support.loopback import Loopback
 
-from .callers import HEADERS, bearer, guarding, name, whoever
+from .callers import CLOSED, HEADERS, bearer, frames, guarding, name, token_is_over, whoever
 
 NEEDS_WRITE = (
     'Bearer realm="api", error="insufficient_scope", '
@@ -170,43 +172,199 @@ def test_a_websocket_is_refused_before_it_is_accepted_and_knows_whose_it_is() ->
         assert b"ada ada" == server.shake_hands("/", WRITE).body
 
 
-async def waiting(request: web.Request) -> web.StreamResponse:
-    if request.headers.get("Upgrade"):
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.receive()
-        return socket
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
+
+EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
+heard: list[Any] = []
+
+
+async def listening(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    heard.append((await socket.receive()).type)
+    return socket
+
+
+async def deaf(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await asyncio.sleep(60)
+    return socket
+
+
+async def talking(request: web.Request) -> web.StreamResponse:
+    """Say something for as long as somebody is there, and never listen."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    try:
+        while True:
+            await socket.send_str("tick")
+            await asyncio.sleep(0.01)
+    except ConnectionError as error:
+        heard.append(type(error))
+    return socket
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers=EVENTS)
     await response.prepare(request)
     await response.write(b"data: first\n\n")
     await asyncio.sleep(0 if "x-short" in request.headers else 60)
     return response
 
 
-def test_a_websocket_and_an_event_stream_end_with_their_token() -> None:
-    events = [("accept", b"text/event-stream")]
-    over = running(lambda: bare_app(waiting, middlewares=[GuardMiddleware(_ending(), grace=0.2)]))
-    staying = running(lambda: bare_app(waiting, middlewares=[GuardMiddleware(_ending(), grace=None)]))
+async def handed_over(_: web.Request) -> web.StreamResponse:
+    async def steps() -> AsyncIterator[bytes]:
+        yield b"data: first\n\n"
+        await asyncio.sleep(60)
 
-    with pytest.raises((ConnectionError, ValueError, OSError)):  # nothing more comes where a frame should
-        over.shake_hands("/", bearer())
-    with pytest.raises(Exception, match="IncompleteRead"):
-        get(over, "/", [*bearer(), *events])
-    assert b"data: first\n\n" == get(staying, "/", [*bearer(), *events, ("x-short", b"1")]).body
+    return web.Response(body=steps(), headers=EVENTS)
 
 
-def _ending() -> Guard:
-    """Return a guard to which a good token is one that ends in this moment."""
-    found = guarding()
-    end = _expiry(found)
-    return Guard(found.providers, authenticated(), clock=lambda: end - 1e-3)
+async def prepared_aside(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers=EVENTS)
+    await asyncio.create_task(_aside(response.prepare(request)))
+    await response.write(b"data: first\n\n")
+    await asyncio.sleep(60)
+    return response
 
 
-def _expiry(guard: Guard) -> float:
-    from jwt_guard import verify
-    from jwt_guard.access.lifetime import good_until
+async def _aside(what: Awaitable[Any]) -> None:
+    await what
 
-    return good_until(guard, verify(guard, bearer()[0][1].decode().removeprefix("Bearer ")))
+
+async def slow(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    await asyncio.sleep(0.5)
+    await response.write(b"{}")
+    return response
+
+
+@web.middleware
+async def cloning(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await handler(request.clone(rel_url=request.rel_url))
+
+
+@web.middleware
+async def hurrying(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await asyncio.wait_for(handler(request), 30)
+
+
+def ending(*handlers: Any, grace: float | None = 0.2, outer: Any = (), inner: Any = ()) -> Loopback:
+    return running(
+        lambda: bare_app(*handlers, middlewares=[*outer, GuardMiddleware(token_is_over(), grace=grace), *inner])
+    )
+
+
+def _alone(handler: Any, **settings: Any) -> Loopback:
+    return running(lambda: bare_app(requires("orders:read", guard=token_is_over(), **settings)(handler)))
+
+
+@pytest.mark.parametrize("handler", [listening, deaf, talking])
+@pytest.mark.parametrize("inner", [(), (cloning,)], ids=["plain", "cloned"])
+def test_a_websocket_is_closed_with_1008_when_its_token_is_over(handler: Any, inner: Any) -> None:
+    for server in (ending(handler, inner=inner), _alone(handler, grace=0.2)):
+        got = list(frames(server))
+
+        assert (8, CLOSED) == got[-1]
+        assert {(1, b"tick")} >= set(got[:-1])
+
+
+def test_a_handler_of_a_websocket_is_told_that_it_is_over() -> None:
+    heard.clear()
+    list(frames(ending(listening)))
+    list(frames(ending(talking)))
+
+    deadline = time.monotonic() + 5
+    while len(heard) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert WSMsgType.CLOSING == heard[0]
+    assert issubclass(heard[1], ConnectionError)
+
+
+def test_a_websocket_whose_token_is_over_as_it_starts_is_closed_at_once() -> None:
+    assert [(8, CLOSED)] == list(frames(ending(deaf, grace=0)))
+
+
+@pytest.mark.parametrize("handler", [events, handed_over, prepared_aside])
+@pytest.mark.parametrize("outer", [(), (hurrying,)], ids=["plain", "in a task of its own"])
+@pytest.mark.parametrize("accepts", [[], [("accept", b"text/event-stream")]], ids=["unasked", "asked"])
+def test_an_event_stream_ends_with_its_token(handler: Any, outer: Any, accepts: HEADERS) -> None:
+    for server in (ending(handler, outer=outer), _alone(handler, grace=0.2)):
+        with pytest.raises(IncompleteRead) as caught:
+            get(server, "/", [*bearer(), *accepts])
+
+        assert b"data: first\n\n" == caught.value.partial
+
+
+def test_any_other_answer_takes_its_time_also_where_events_are_asked_for() -> None:
+    server = ending(slow, grace=0)
+
+    assert [b"{}"] * 2 == [
+        get(server, "/", [*bearer(), *accepts]).body for accepts in ((), [("accept", b"text/event-stream, */*")])
+    ]
+
+
+def test_without_a_grace_they_may_stay() -> None:
+    for server in (ending(events, echo, grace=None), running(lambda: bare_app(_stays(events), _stays(echo)))):
+        assert b"data: first\n\n" == get(server, "/", [*bearer(), ("x-short", b"1")]).body
+        assert b"ada ada" == server.shake_hands("/1", bearer()).body
+
+
+_stays = requires("orders:read", guard=guarding(), grace=None)
+
+
+async def handed_over_briefly(_: web.Request) -> web.StreamResponse:
+    async def steps() -> AsyncIterator[bytes]:
+        yield b"data: first\n\n"
+
+    return web.Response(body=steps(), headers=EVENTS)
+
+
+@pytest.mark.parametrize("handler", [events, handed_over_briefly])
+@pytest.mark.parametrize("outer", [(), (hurrying,)], ids=["plain", "in a task of its own"])
+def test_a_connection_goes_on_after_a_stream_that_ended_by_itself(handler: Any, outer: Any) -> None:
+    server = ending(handler, who, grace=0.3, outer=outer)
+    connection = server.connection()
+    try:
+        first, socket = server.ask_on(connection, "/", [*bearer(), ("x-short", b"1")]), connection.sock
+        time.sleep(0.6)
+        second = server.ask_on(connection, "/1", bearer())
+
+        assert socket is connection.sock
+        assert (b"data: first\n\n", b"ada ada") == (first.body, second.body)
+    finally:
+        connection.close()
+
+
+def test_a_grace_that_is_no_time_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="grace"):
+        GuardMiddleware(guarding(), grace=-1)
+    with pytest.raises(Misconfigured, match="grace"):
+        requires("orders:read", guard=guarding(), grace=-1)
+
+
+def test_aiohttp_still_calls_what_an_answer_is_noticed_by() -> None:
+    """It is no part of what aiohttp promises."""
+    called: list[web.StreamResponse] = []
+
+    class Looking(web.Request):
+        async def _prepare_hook(self, response: web.StreamResponse) -> None:
+            called.append(response)
+
+    @web.middleware
+    async def look(request: web.Request, handler: Handler) -> web.StreamResponse:
+        object.__setattr__(request, "__class__", Looking)
+        return await handler(request)
+
+    async def plain(_: web.Request) -> web.Response:
+        return web.Response()
+
+    get(running(lambda: bare_app(plain, middlewares=[look])))
+
+    assert 1 == len(called)
 
 
 # ── requires ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path, re_path
@@ -21,6 +23,7 @@ from tests.doors.apps_django import MIDDLEWARE, drf_alone_app, drf_app, handler_
 from tests.doors.inside import Answer, ask_asgi, ask_wsgi
 from tests.doors.table import ROWS, Row
 from tests.doors.test_doors import assert_logged_once, assert_nothing_is_echoed, judge
+from tests.support.minting import HOUR, NOW
 
 from .callers import HEADERS, bearer, guarding, name, whoever
 
@@ -28,6 +31,7 @@ from .callers import HEADERS, bearer, guarding, name, whoever
 from rest_framework import exceptions, permissions  # isort: skip
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication  # isort: skip
 from rest_framework.decorators import api_view, permission_classes  # isort: skip
+from rest_framework.request import Request as _Request  # isort: skip
 from rest_framework.response import Response  # isort: skip
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate  # isort: skip
 from rest_framework.throttling import UserRateThrottle  # isort: skip
@@ -37,7 +41,7 @@ from rest_framework.viewsets import ViewSet  # isort: skip
 from jwt_guard.middleware.drf import HasScopes, JWTGuardAuthentication, Refused  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from rest_framework.request import Request
 
@@ -177,6 +181,104 @@ def test_a_streamed_answer_knows_for_whom_it_is() -> None:
     for middleware in BOTH:
         assert b"ada ada" == ask(asking(get=get), middleware=middleware).body
     assert "nobody" == whoever()
+
+
+# ── streams of events ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock:
+    """A clock that goes on by as much as it is told."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Patient(JWTGuardAuthentication):
+    grace = None
+
+
+class GivesAnHour(JWTGuardAuthentication):
+    grace = HOUR
+
+
+def streaming(clock: Clock, content_type: str = "text/event-stream", **changes: Any) -> Any:
+    """Return a view whose three events are nearly an hour apart, as long as a token of :func:`bearer` is good."""
+
+    def get(_self: Any, _request: Request) -> StreamingHttpResponse:
+        def steps() -> Iterator[str]:
+            for number in range(3):
+                yield f"data: {number}\n\n"
+                clock.now += HOUR - 1
+
+        return StreamingHttpResponse(steps(), content_type=content_type)
+
+    return asking(get=get, **changes)
+
+
+@pytest.mark.parametrize(
+    ("events", "changes"),
+    [
+        (2, {}),
+        (3, {"authentication_classes": [Patient]}),
+        (3, {"authentication_classes": [GivesAnHour]}),
+        (3, {"content_type": "text/plain"}),
+    ],
+    ids=["ends", "may stay", "with a grace", "no events"],
+)
+@pytest.mark.parametrize("middleware", BOTH)
+def test_a_stream_of_events_ends_with_its_token(
+    middleware: tuple[str, ...], events: int, changes: dict[str, Any]
+) -> None:
+    clock = Clock()
+    app = served(handler_for(WSGIHandler, [re_path("^.*$", streaming(clock, **changes))], middleware))
+    with override_settings(JWT_GUARD=replace(guarding(), clock=clock)):
+        body = ask_wsgi(app, "GET", "/", bearer()).body
+
+    if middleware and "authentication_classes" in changes:
+        events = 2  # it found the credentials, and its own grace holds
+    assert events == body.count(b"data")
+    assert "nobody" == whoever()
+
+
+def test_a_stream_of_events_that_waits_is_cut_on_an_event_loop() -> None:
+    clock = Clock()
+    clock.now = NOW + HOUR - 0.05  # and no leeway
+    cut: list[str] = []
+
+    def get(_self: Any, _request: Request) -> StreamingHttpResponse:
+        async def steps() -> AsyncIterator[str]:
+            yield "data: 0\n\n"
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cut.append(whoever())
+
+        return StreamingHttpResponse(steps(), content_type="text/event-stream")
+
+    own = guarding()
+    strict = replace(own, clock=clock, providers=[replace(own.providers[0], leeway=0)])
+    app = in_small_letters(handler_for(ASGIHandler, [path("", asking(get=get))], ()))
+    with override_settings(JWT_GUARD=strict):
+        assert b"data: 0\n\n" == ask_asgi(app, "GET", "/", bearer()).body
+    assert ["ada"] == cut
+
+
+def test_without_a_view_there_is_nothing_to_end() -> None:
+    request = _Request(APIRequestFactory().get("/", HTTP_AUTHORIZATION=bearer()[0][1].decode()))
+    with override_settings(JWT_GUARD=guarding()):
+        found = JWTGuardAuthentication().authenticate(request)
+
+    assert found is not None
+    assert "ada" == found[1].user
+    request_finished.send(None)
+
+
+def test_a_grace_that_is_no_time_is_refused_at_import() -> None:
+    with pytest.raises(Misconfigured, match="grace"):
+        type("Wrong", (JWTGuardAuthentication,), {"grace": -1})
 
 
 @pytest.mark.parametrize("middleware", BOTH)

@@ -135,6 +135,19 @@ def test_a_websocket_that_ends_before_its_token_ends_as_it_would() -> None:
     assert [1000] == [message["code"] for message in wire.sent if message["type"] == "websocket.close"]
 
 
+def test_who_stops_the_server_is_not_taken_for_the_end() -> None:
+    async def stopped(_scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        await receive()
+        await anyio.sleep(SOON)
+        try:
+            await send({"type": "websocket.accept"})
+        finally:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve(asgi.GuardMiddleware(stopped, guarding(SOON / 2)), asked("websocket"), "asyncio", CONNECT)
+
+
 @pytest.mark.parametrize("grace", [None, 30])
 def test_with_grace_a_connection_may_outlive_its_token(grace: float | None) -> None:
     async def patient(_scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -186,6 +199,17 @@ def test_an_event_stream_ends_with_its_token(headers: tuple[tuple[str, bytes], .
 
     assert 2 <= len(wire.sent) < 20
     assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+
+
+def test_an_event_stream_that_starts_after_its_token_is_over_has_a_start_and_an_end() -> None:
+    async def late(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        await anyio.sleep(SOON * 2)
+        await streaming(b"text/event-stream", 0)(scope, receive, send)
+
+    wire = serve(asgi.GuardMiddleware(late, guarding(SOON)), asked("http", ACCEPTS), "asyncio")
+
+    assert ["http.response.start", "http.response.body"] == wire.kinds
+    assert b"" == wire.sent[-1]["body"]
 
 
 def test_an_event_stream_that_is_silent_ends_with_its_token_where_the_client_asked_for_one() -> None:

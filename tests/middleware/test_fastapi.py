@@ -5,16 +5,30 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Annotated, Any
 
+import anyio
 import pytest
 import trio
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Request,
+    Security,
+    WebSocket,
+    WebSocketDisconnect,
+)
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer, OAuth2AuthorizationCodeBearer, OpenIdConnect, SecurityScopes
+from fastapi.sse import EventSourceResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import HTTPConnection
 
 from jwt_guard import Allow, Credentials, Guard, Misconfigured, anyone, authenticated, by_route, scopes
 from jwt_guard.access.policy import Policy
@@ -25,7 +39,10 @@ from tests.doors import apps_fastapi
 from tests.doors.inside import Answer, ask_asgi, ask_websocket, scope_for
 from tests.doors.table import ROWS, WEBSOCKET_ROWS, Row
 
-from .callers import HEADERS, bearer, guarding, name, whoever
+from .callers import CLOSED as CLOSE_FRAME
+from .callers import HEADERS, bearer, behind_uvicorn, frames, guarding, name, whoever
+from .test_expiring import BACKENDS, CLOSED, CONNECT, SOON, Wire, asked, serve
+from .test_expiring import guarding as ending
 
 PLAIN = 'Bearer realm="api"'
 NEEDS_WRITE = (
@@ -543,6 +560,263 @@ def test_who_was_taken_back_is_out_at_the_next_request() -> None:
     gone.add("ada")
 
     assert [401, 401] == [get(app).status, get(app).status]
+
+
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
+
+ASKS = ("accept", b"text/event-stream")
+CHUNKS = 20
+
+
+class Events(StreamingResponse):
+    media_type = "text/event-stream"
+
+
+ended: list[str] = []
+
+
+async def steps(pause: float) -> AsyncGenerator[str]:
+    try:
+        for _ in range(CHUNKS):
+            yield "data: 1\n\n"
+            await anyio.sleep(pause)
+    finally:
+        ended.append("stream")
+
+
+async def listening(websocket: WebSocket) -> None:
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.receive_text()
+    except WebSocketDisconnect as over:
+        ended.append(str(over.code))
+
+
+async def deaf(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await anyio.sleep_forever()
+
+
+async def talking(websocket: WebSocket) -> None:
+    await websocket.accept()
+    while True:
+        await websocket.send_text("tick")
+        await anyio.sleep(0.01)
+
+
+async def brief(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await anyio.sleep(SOON * 2)
+    await websocket.close()
+
+
+def lasting(*before: Any, grace: float | None = 0, pause: float = SOON / 10) -> FastAPI:
+    """Return an application of websockets and of answers that take their time, guarded by a dependency alone."""
+    found = Security(guarded(ending(SOON), grace=grace))
+    app = FastAPI(dependencies=[*map(Depends, before), found])
+    for socket in (listening, deaf, talking, brief):
+        app.websocket(f"/{socket.__name__}")(socket)
+
+    @app.get("/declared", response_class=EventSourceResponse)
+    async def declared() -> AsyncIterator[str]:
+        async with aclosing(steps(pause)) as made:
+            async for step in made:
+                yield step
+
+    @app.get("/of-a-kind", response_class=Events)
+    async def of_a_kind() -> Events:
+        return Events(steps(pause))
+
+    @app.get("/events")
+    async def events() -> StreamingResponse:
+        return StreamingResponse(steps(pause), media_type="text/event-stream")
+
+    @app.get("/late")
+    async def late() -> StreamingResponse:
+        await anyio.sleep(SOON * 2)
+        return StreamingResponse(steps(pause), media_type="text/event-stream")
+
+    @app.get("/broken", response_class=Events)
+    async def broken() -> Events:
+        return Events(failing())
+
+    return app
+
+
+async def failing() -> AsyncIterator[str]:
+    yield "data: 1\n\n"
+    raise LookupError
+
+
+def last(app: FastAPI, path: str, *headers: tuple[str, bytes], backend: str = "asyncio", spec: str = "2.4") -> Wire:
+    """Return what a client sees that stays until the answer is there."""
+    scope = asked("http", *headers)
+    scope.update(path=path, raw_path=path.encode(), asgi={"version": "3.0", "spec_version": spec})
+    return serve(app, scope, backend, {"type": "http.request", "body": b""})
+
+
+def stay(app: FastAPI, path: str, backend: str = "asyncio") -> Wire:
+    """Return what a client sees that keeps its websocket open."""
+    return serve(app, {**asked("websocket"), "path": path, "raw_path": path.encode()}, backend, CONNECT)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("path", ["/listening", "/deaf", "/talking"])
+def test_a_websocket_is_closed_when_its_token_is_over(path: str, backend: str) -> None:
+    ended.clear()
+    wire = stay(lasting(), path, backend)
+
+    assert "websocket.accept" == wire.kinds[0]
+    assert [CLOSED] == [message for message in wire.sent if message["type"] == "websocket.close"]
+    assert CLOSED == wire.sent[-1]
+    assert (["1008"] if path == "/listening" else []) == ended
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+@pytest.mark.parametrize("pause", [SOON / 5, 60], ids=["talking", "silent"])
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/declared", ()), ("/of-a-kind", ()), ("/events", (ASKS,)), ("/events", (("accept", b"Text/event-stream;q=1"),))],
+)
+def test_an_event_stream_ends_with_its_token(
+    path: str, headers: tuple[tuple[str, bytes], ...], pause: float, spec: str, backend: str
+) -> None:
+    ended.clear()
+    wire = last(lasting(pause=pause), path, *headers, backend=backend, spec=spec)
+
+    assert 200 == wire.sent[0]["status"]
+    assert 3 <= len(wire.sent) < CHUNKS
+    assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+    assert ["stream"] == ended
+
+
+def test_an_event_stream_that_is_declared_for_a_router_ends_too() -> None:
+    app = FastAPI()
+    router = APIRouter(dependencies=[Security(guarded(ending(SOON)))], default_response_class=Events)
+    router.add_api_route("/events", events_of_many)
+    app.include_router(router)
+
+    assert 3 <= len(last(app, "/events").sent) < CHUNKS
+
+
+async def events_of_many() -> Events:
+    return Events(steps(SOON / 5))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [(), (("accept", b"application/json, text/event-stream"),), (ASKS, ("accept", b"application/json"))],
+    ids=["nothing", "one of two", "one header of two"],
+)
+def test_what_nobody_knows_to_be_one_takes_its_time(headers: tuple[tuple[str, bytes], ...]) -> None:
+    assert CHUNKS + 2 == len(last(lasting(), "/events", *headers).sent)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_answer_that_comes_late_has_a_start_and_an_end(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jwt_guard.middleware.fastapi.PATIENCE", 0.1)
+    wire = last(lasting(pause=0.04), "/late", ASKS, backend=backend)
+
+    assert "http.response.start" == wire.kinds[0]
+    assert 3 <= len(wire.sent) < CHUNKS
+    assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+
+
+@pytest.mark.parametrize("grace", [None, 30])
+def test_with_grace_they_may_outlive_their_token(grace: float | None) -> None:
+    app = lasting(grace=grace)
+
+    assert CHUNKS + 2 == len(last(app, "/events", ASKS).sent)
+    assert [1000] == [message["code"] for message in stay(app, "/brief").sent if message["type"] == "websocket.close"]
+
+
+def test_where_the_middleware_found_the_credentials_its_grace_holds() -> None:
+    found = ending(SOON)
+    app = FastAPI(dependencies=[Security(guarded(found))])
+    app.add_middleware(GuardMiddleware, guard=found, grace=30)
+
+    app.websocket("/brief")(brief)
+
+    assert ["websocket.accept", "websocket.close"] == stay(app, "/brief").kinds
+    assert 1000 == stay(app, "/brief").sent[-1]["code"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_dependency_that_holds_tasks_is_unwound_as_when_a_client_goes(backend: str) -> None:
+    seen: list[str] = []
+
+    async def tasks() -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
+            try:
+                yield
+            except BaseException as error:
+                seen.append(type(error).__name__)
+                raise
+            finally:
+                group.cancel_scope.cancel()
+
+    wire = last(lasting(tasks), "/events", ASKS, backend=backend)
+    socket = stay(lasting(tasks), "/deaf", backend)
+
+    assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+    assert CLOSED == socket.sent[-1]
+    assert "_Over" == seen[0]
+
+
+def test_a_bug_in_a_stream_stays_one() -> None:
+    with pytest.raises(LookupError):
+        last(lasting(), "/broken")
+
+
+@pytest.mark.parametrize("grace", [-1, "1", True])
+def test_a_grace_that_is_no_time_is_refused(grace: Any) -> None:
+    with pytest.raises(Misconfigured, match="grace is a number of seconds"):
+        guarded(guarding(), grace=grace)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_a_connection_that_cannot_be_closed_lets_nobody_in(kind: str) -> None:
+    """Starlette promises neither ``_receive`` nor ``_send``."""
+    stacks = ("fastapi_inner_astack", "fastapi_middleware_astack", "fastapi_function_astack")
+    connection = HTTPConnection({**asked(kind, ASKS), **{name: AsyncExitStack() for name in stacks}})
+    dependency: Any = guarded(ending(SOON))
+
+    with pytest.raises(AttributeError):
+        asyncio.run(dependency(connection, SecurityScopes()))
+
+
+def test_a_fastapi_that_does_not_say_when_an_operation_is_done_has_its_streams_end_too() -> None:
+    async def cut() -> bool:
+        async with AsyncExitStack() as outer, AsyncExitStack() as inner:
+            scope = {**asked("http", ASKS), "fastapi_inner_astack": inner, "fastapi_middleware_astack": outer}
+            dependency: Any = guarded(ending(SOON))
+            await dependency(Request(scope, wire.receive, wire.send), SecurityScopes())
+            await anyio.sleep(5)
+            return False
+        return True
+
+    wire = Wire()
+
+    assert asyncio.run(cut())
+    assert ["http.response.body"] == wire.kinds
+
+
+def test_behind_a_server_they_end_without_a_word_in_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    server = behind_uvicorn(lasting(grace=0.1, pause=0.05))
+    token = asked("http")["headers"]
+    said = [server.ask("GET", path, token_headers(token)) for path in ("/declared", "/of-a-kind")]
+
+    assert [200, 200] == [answer.status for answer in said]
+    assert all(0 < answer.body.count(b"data") < CHUNKS for answer in said)
+    assert (8, CLOSE_FRAME) == next(frames(server, "/deaf", token_headers(token)))
+    assert [] == [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def token_headers(headers: Any) -> HEADERS:
+    return [(name.decode(), value) for name, value in headers]
 
 
 # ── mistakes, and tests of one's own ─────────────────────────────────────────────────────────────────────────────

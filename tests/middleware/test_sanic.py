@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import logging
+import time
+from http.client import IncompleteRead
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,9 +21,11 @@ from jwt_guard.middleware.sanic import GuardExtension, Refusal, requires
 from tests.doors.apps_sanic import serving
 from tests.support.loopback import Loopback
 
-from .callers import HEADERS, bearer, guarding, name, whoever
+from .callers import CLOSED, HEADERS, bearer, behind_uvicorn, frames, guarding, name, token_is_over, whoever
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jwt_guard.access.policy import Policy
     from tests.doors.inside import Answer
 
@@ -40,7 +44,7 @@ def bare_app(*handlers: Any) -> Sanic[Any, Any]:
     app.config.TOUCHUP = False  # as in the application of the doors
     for number, handler in enumerate(handlers):
         path, label = f"/{number or ''}", f"handler{number}"
-        if handler.__name__ == "echo":
+        if handler.__name__.startswith("echo"):
             app.add_websocket_route(handler, path, name=label)
         else:
             app.add_route(handler, path, methods=["GET", "POST"], name=label)
@@ -189,6 +193,163 @@ def test_a_websocket_guarded_alone_is_closed_at_once() -> None:
 
 def _code(answer: Answer) -> int:
     return int.from_bytes(answer.body[:2], "big")
+
+
+# ── the end of a token ───────────────────────────────────────────────────────────────────────────────────────────
+
+EVENTS = "text/event-stream"
+ACCEPTS: HEADERS = [("accept", b"text/event-stream")]
+heard: list[str] = []
+
+
+async def echo_listening(_: AnyRequest, socket: Any) -> None:
+    try:
+        await socket.recv()
+    except BaseException as error:
+        heard.append(type(error).__name__)
+        raise
+
+
+async def echo_deaf(_: AnyRequest, _socket: Any) -> None:
+    await asyncio.sleep(60)
+
+
+async def echo_talking(_: AnyRequest, socket: Any) -> None:
+    """Say something for as long as somebody is there, and never listen."""
+    try:
+        while True:
+            await socket.send("tick")
+            await asyncio.sleep(0.01)
+    except BaseException as error:
+        heard.append(type(error).__name__)
+        raise
+
+
+async def events(request: AnyRequest) -> None:
+    response: Any = await request.respond(content_type=EVENTS)
+    await response.send("data: first\n\n")
+    await asyncio.sleep(0 if "x-short" in request.headers else 60)
+
+
+async def events_said_late(request: AnyRequest) -> None:
+    response: Any = await request.respond()
+    response.content_type = EVENTS
+    await response.send("data: first\n\n")
+    await asyncio.sleep(60)
+
+
+async def events_in_a_task(request: AnyRequest) -> None:
+    response: Any = await asyncio.create_task(request.respond(headers={"Content-Type": EVENTS}))
+    await response.send("data: first\n\n")
+    await asyncio.sleep(60)
+
+
+async def slow(request: AnyRequest) -> None:
+    response: Any = await request.respond(content_type="application/json")
+    await asyncio.sleep(0.5)
+    await response.send("{}")
+
+
+def ending(*handlers: Any, grace: float | None = 0.2) -> Loopback:
+    app = bare_app(*handlers)
+    GuardExtension(app, token_is_over(), grace=grace)
+    return running(app)
+
+
+@pytest.mark.parametrize("handler", [echo_listening, echo_deaf, echo_talking])
+def test_a_websocket_is_closed_with_1008_when_its_token_is_over(handler: Any) -> None:
+    alone = running(bare_app(requires("orders:read", guard=token_is_over(), grace=0.2)(handler)))
+    for server in (ending(handler), alone):
+        heard.clear()
+        got = list(frames(server))
+
+        assert (8, CLOSED) == got[-1]
+        assert {(1, b"tick")} >= set(got[:-1])
+        assert handler is echo_deaf or _until(lambda: len(heard) > 0)
+
+
+def _until(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return is_so()
+
+
+def test_a_websocket_whose_token_is_over_as_it_starts_is_closed_at_once() -> None:
+    assert [(8, CLOSED)] == list(frames(ending(echo_deaf, grace=0)))
+
+
+def test_a_websocket_that_nobody_identified_themselves_on_stays() -> None:
+    app = bare_app(echo)
+    GuardExtension(app, guarding(anyone()))
+
+    assert b"nobody nobody" == running(app).shake_hands("/", []).body
+
+
+@pytest.mark.parametrize(
+    ("handler", "accepts"),
+    [(events, []), (events, ACCEPTS), (events_in_a_task, []), (events_said_late, ACCEPTS)],
+)
+def test_an_event_stream_ends_with_its_token(handler: Any, accepts: HEADERS) -> None:
+    with pytest.raises(IncompleteRead) as caught:
+        get(ending(handler), "/", [*bearer(), *accepts])
+
+    assert b"data: first\n\n" == caught.value.partial
+
+
+def test_an_event_stream_that_another_middleware_has_seen_ends_too() -> None:
+    app: Any = bare_app(events)
+
+    def repeat(_: AnyRequest, response: HTTPResponse) -> HTTPResponse:
+        return HTTPResponse(status=response.status, content_type=response.content_type)
+
+    app.register_middleware(repeat, "response", priority=5)
+    GuardExtension(app, token_is_over(), grace=0.2)
+    with pytest.raises(IncompleteRead):
+        get(running(app))
+
+
+def test_any_other_answer_takes_its_time_also_where_events_are_asked_for() -> None:
+    server = ending(slow, grace=0)
+
+    assert [b"{}"] * 2 == [get(server, "/", [*bearer(), *accepts]).body for accepts in ([], ACCEPTS)]
+
+
+def test_without_a_grace_they_may_stay() -> None:
+    server = ending(events, echo, grace=None)
+    alone = running(bare_app(requires("orders:read", guard=token_is_over(), grace=None)(echo)))
+
+    assert b"data: first\n\n" == get(server, "/", [*bearer(), ("x-short", b"1")]).body
+    assert [b"ada ada"] * 2 == [each.shake_hands(path, bearer()).body for each, path in ((server, "/1"), (alone, "/"))]
+
+
+def test_a_connection_goes_on_after_a_stream_that_ended_by_itself() -> None:
+    server = ending(events, slow, grace=0.3)
+    connection = server.connection()
+    try:
+        first, socket = server.ask_on(connection, "/", [*bearer(), ("x-short", b"1")]), connection.sock
+        second = server.ask_on(connection, "/1", bearer())
+
+        assert socket is connection.sock
+        assert (b"data: first\n\n", b"{}") == (first.body, second.body)
+    finally:
+        connection.close()
+
+
+def test_behind_an_asgi_server_they_end_too() -> None:
+    app = bare_app(echo_listening, events, events_in_a_task)
+    GuardExtension(app, token_is_over(), grace=0.2)
+    server = behind_uvicorn(app)
+
+    assert (8, CLOSED) == next(frames(server))
+    assert [b"data: first\n\n"] * 2 == [get(server, path).body for path in ("/1", "/2")]
+
+
+def test_a_grace_that_is_no_time_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="grace"):
+        GuardExtension(grace=-1)
+    with pytest.raises(Misconfigured, match="grace"):
+        requires("orders:read", guard=guarding(), grace=-1)
 
 
 # ── requires ─────────────────────────────────────────────────────────────────────────────────────────────────────
