@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jwt_guard.tokens import decoding
 
-from . import doors, fast, fleet, hot, imports, memory, refusals, served, slow_keys, stampede, verification
+from . import doors, fast, fleet, hot, imports, issuing, memory, refusals, served, slow_keys, stampede, verification
 from .drawing import chart, table
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "fleet": fleets,
     "cold": cold,
     "fast": told(fast.rows),
+    "issuing": told(issuing.rows),
     "refusals": bad_tokens,
     "imports": start,
 }

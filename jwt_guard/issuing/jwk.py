@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..errors import shown
 from ..tokens.algorithms import CURVES, ML_DSA
 from ..tokens.compact import to_base64url
-from ..tokens.keys import KeyUnusable, member_octets
+from ..tokens.keys import KeyUnusable, key_from_jwk, member_octets
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
@@ -18,14 +18,24 @@ if TYPE_CHECKING:
     AkpPrivateKey: TypeAlias = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
     PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | AkpPrivateKey
 
-__all__ = ["PrivateKey", "private_key", "private_members", "public_members", "public_pem", "thumbprint"]
+__all__ = [
+    "REQUIRED",
+    "PrivateKey",
+    "pem_of_public",
+    "private_key",
+    "private_members",
+    "public_members",
+    "public_pem",
+    "thumbprint",
+]
 
-_REQUIRED = {
+REQUIRED = {
     "RSA": ("e", "kty", "n"),
     "EC": ("crv", "kty", "x", "y"),
     "OKP": ("crv", "kty", "x"),
     "AKP": ("alg", "kty", "pub"),
 }
+"""By ``kty``: the members of a public key, without which it would be another (RFC 7638 §3.2)."""
 _MOST_RSA_BITS = 8_192
 
 
@@ -35,7 +45,7 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     Raises KeyUnusable.  A secret has none here: it would let anybody who sees it try secrets (RFC 7638 §7).
     """
     kty = jwk.get("kty")
-    names = _REQUIRED.get(kty) if isinstance(kty, str) else None
+    names = REQUIRED.get(kty) if isinstance(kty, str) else None
     if names is None:
         raise KeyUnusable(f"a key of kty {shown(kty)} has no thumbprint here")
     members = {name: jwk.get(name) for name in names}
@@ -90,6 +100,29 @@ def public_pem(key: PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
+def pem_of_public(jwk: Mapping[str, Any]) -> str:
+    """Return the public key that *jwk* is in PEM (RFC 7468 §13).  Raises KeyUnusable."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key_from_jwk(dict(jwk))  # which knows what is a key and what is none
+    key: Any
+    match jwk["kty"]:
+        case "RSA":
+            key = rsa.RSAPublicNumbers(_integer(jwk, "e"), _integer(jwk, "n")).public_key()
+        case "EC":
+            curve = getattr(ec, CURVES[jwk["crv"]].python)()
+            key = ec.EllipticCurvePublicNumbers(_integer(jwk, "x"), _integer(jwk, "y"), curve).public_key()
+        case "OKP":
+            key = ed25519.Ed25519PublicKey.from_public_bytes(member_octets(jwk, "x"))
+        case "AKP":
+            key = getattr(mldsa, ML_DSA[jwk["alg"]].python).from_public_bytes(member_octets(jwk, "pub"))
+        case _:
+            raise KeyUnusable("a secret has no public half")
+    pem: bytes = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode("ascii")
+
+
 def private_key(jwk: Mapping[str, Any]) -> PrivateKey:
     """Return the private key that *jwk* is, whose public members must fit it.  Raises KeyUnusable."""
     kty = jwk.get("kty")
@@ -103,7 +136,7 @@ def private_key(jwk: Mapping[str, Any]) -> PrivateKey:
         raise
     except Exception as error:  # noqa: BLE001 - what cryptography raises is not one type, and may show numbers
         raise KeyUnusable(f"its numbers are no private key ({type(error).__name__})") from None
-    if any(jwk.get(name) != public[name] for name in _REQUIRED[public["kty"]]):
+    if any(jwk.get(name) != public[name] for name in REQUIRED[public["kty"]]):
         raise KeyUnusable("its public members are not those of its private ones")
     return key
 

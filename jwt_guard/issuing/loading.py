@@ -1,4 +1,4 @@
-"""A file with a private JWK, a JWK Set or a PEM key → the SigningKey in it."""
+"""A file with a private JWK, a JWK Set or a PEM key → the SigningKey in it, or what may be published of its keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import Misconfigured, shown
 from ..tokens.algorithms import ED25519, HMAC, RSA
 from ..tokens.keys import KeyUnusable, key_from_jwk, member_octets
 from ..tokens.strict_json import NotStrictJson, json_object
-from .jwk import private_key, public_members
+from .jwk import REQUIRED, private_key, public_members, thumbprint
 from .signing import SigningKey
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .jwk import PrivateKey
 
-__all__ = ["load_signing_key", "signing_key"]
+__all__ = ["load_signing_key", "public_jwks", "signing_key"]
 
 _DEPTH = 16
 _MOST_OCTETS = 1_048_576
@@ -59,6 +59,60 @@ def signing_key(material: Mapping[str, Any] | bytes, *, kid: str | None = None, 
         raise Misconfigured(f"signing key: the file {error}") from None
     except KeyUnusable as error:
         raise Misconfigured(f"signing key: {error}") from None
+
+
+def public_jwks(material: Mapping[str, Any] | bytes) -> list[dict[str, str]]:
+    """Return the public half of each key in *material*: a JWK, private or public, a JWK Set, or a PEM private key.
+
+    Twins, of which one is to sign and the other to verify, are one key.  A key without a name is named by its
+    RFC 7638 thumbprint; ``alg`` is there where the key or its type says it.  Nothing else of a key is taken along.
+    Raises Misconfigured, also for a secret, of which nothing may be published.
+    """
+    try:
+        if isinstance(material, bytes) and not material.lstrip().startswith(b"{"):
+            return [_published(dict(_from_pem(material, None, None).public or {}), {})]
+        document = json_object(material, _DEPTH) if isinstance(material, bytes) else material
+        found: list[dict[str, str]] = []
+        for entry in _entries(document):
+            public = _published(_public_half(entry), entry)
+            if public not in found:
+                found.append(public)
+    except NotStrictJson as error:
+        raise Misconfigured(f"public keys: the file {error}") from None
+    except KeyUnusable as error:
+        raise Misconfigured(f"public keys: {error}") from None
+    return found
+
+
+def _entries(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    entries = document.get("keys", [document])
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise KeyUnusable("the keys of the set are no list of keys")
+    return entries
+
+
+def _public_half(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    if jwk.get("kty") == "oct":
+        raise KeyUnusable("a secret has no public half")
+    if jwk.get("use", "sig") != "sig":  # RFC 7517 §4.2
+        raise KeyUnusable("its use is not sig")
+    if any(name in jwk for name in _PRIVATE):
+        return public_members(private_key(jwk))
+    # key_ops say what this half is for; whoever signs with the other one has it elsewhere.
+    key_from_jwk({name: value for name, value in jwk.items() if name not in {"key_ops", "kid"}})
+    return dict(jwk)
+
+
+def _published(public: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, str]:
+    members = {name: public[name] for name in REQUIRED[public["kty"]]}
+    kid, alg = said.get("kid"), said.get("alg", public.get("alg") if said else None)
+    if not isinstance(kid, str | None) or not isinstance(alg, str | None):
+        raise KeyUnusable("its kid or its alg is no text")
+    algorithms = key_from_jwk(members if alg is None else {**members, "alg": alg}).algorithms
+    members["kid"] = kid or thumbprint(members)
+    if len(algorithms) == 1:  # a type that leaves a choice leaves it to those who sign
+        members["alg"] = next(iter(algorithms))
+    return {**members, "use": "sig"}
 
 
 def _chosen(document: Mapping[str, Any], kid: str | None) -> Mapping[str, Any]:

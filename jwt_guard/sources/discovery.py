@@ -25,10 +25,17 @@ _OPENID = "openid-configuration"
 _OAUTH = "oauth-authorization-server"
 
 
-def discovered(issuers: str | Iterable[str], url: str | None = None, settings: KeySettings | None = None) -> RemoteKeys:
+def discovered(
+    issuers: str | Iterable[str],
+    url: str | None = None,
+    settings: KeySettings | None = None,
+    *,
+    also: Iterable[str] = (),
+) -> RemoteKeys:
     """Return a source of the keys that the issuer's metadata points to.
 
-    *url* is where to ask if not the issuer itself; the document must still name one of *issuers*.
+    *url* is where to ask if not the issuer itself, and *also* are further documents, asked where those have nothing;
+    whichever it is must still name one of *issuers*.
     Raises Misconfigured for several issuers without *url*, and for a URL that may not be asked.
     """
     settings = settings or KeySettings()
@@ -37,11 +44,13 @@ def discovered(issuers: str | Iterable[str], url: str | None = None, settings: K
         if len(issuers) != 1:
             raise Misconfigured("several issuers: say where their keys are (discovery_url, jwks_url or keys)")
         (url,) = issuers
-    reason = why_not(url, settings.plain_http_hosts)
-    if reason is not None:
-        raise Misconfigured(f"discovery: {shown(url)} cannot be asked for its keys: {reason}")
-    places = well_known(url)
-    name = " ".join(("discovery", places[0], *sorted(issuers)))
+    also = tuple(also)
+    for each in (url, *also):
+        reason = why_not(each, settings.plain_http_hosts)
+        if reason is not None:
+            raise Misconfigured(f"discovery: {shown(each)} cannot be asked for its keys: {reason}")
+    places = tuple(dict.fromkeys((*well_known(url), *also)))
+    name = " ".join(("discovery", places[0], *sorted(issuers), *also))
     return RemoteKeys(Discovery(issuers, places, settings), settings, name=name)
 
 

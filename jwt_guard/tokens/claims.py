@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import ClaimRejected, Expired, shown
@@ -232,19 +233,22 @@ def _date(statement: Statement, claim: str) -> float | None:
     return value  # type: ignore[no-any-return]
 
 
-def not_expired(leeway: float) -> Rule:
+def not_expired(leeway: float, *, exp_may_be_missing: bool = False) -> Rule:
     """Demand an ``exp`` that is ahead: "on or after" it the token is refused (RFC 7519 §4.1.4)."""
 
     def holds_until(statement: Statement, now: float) -> float:
         expires = _date(statement, "exp")
         if expires is None:
+            if exp_may_be_missing:
+                return FOREVER
             raise ClaimRejected("exp", "is required")
         end = expires + leeway
         if end <= now:
             raise Expired("exp", "is over", expected=f"later than {now - leeway:.0f}", got=expires)
         return end
 
-    return Rule("exp", f"it has not expired (± {leeway:g} s)", holds_until)
+    condition = ", if it ever does" if exp_may_be_missing else ""
+    return Rule("exp", f"it has not expired{condition} (± {leeway:g} s)", holds_until)
 
 
 def not_before(leeway: float) -> Rule:
@@ -349,6 +353,7 @@ def access_token(known_by: tuple[str, ...] = (), never: tuple[str, ...] = ()) ->
     return Rule("kind", "it is an access token", holds_until)
 
 
+@cache  # always the same rule, so that a provider of ID tokens can be told by it
 def id_token() -> Rule:
     """Demand that nothing in the token says that it is another kind than an ID token (OpenID Connect Core §2).
 
@@ -429,18 +434,20 @@ def usual(  # noqa: PLR0913 - what a provider is configured with
     leeway: float,
     audience_claim: str = "aud",
     kind: Rule | None = None,
+    exp_may_be_missing: bool = False,
 ) -> tuple[tuple[Rule, ...], Rule]:
     """Return what is demanded of every token, rule by rule, and one rule that demands all of it in less time.
 
     That one sees at a glance that they all hold, as they nearly always do; else it asks them one by one.  *kind* says
-    what kind of token it must be, an access token unless it is given.
+    what kind of token it must be, an access token unless it is given.  A token without ``exp`` gets that closer look
+    also where *exp_may_be_missing*.
     """
     one_by_one = (
         well_typed(),
         of_type(types),
         issued_by(issuers),
         meant_for(audiences, audience_claim),
-        not_expired(leeway),
+        not_expired(leeway, exp_may_be_missing=exp_may_be_missing),
         not_before(leeway),
         not_from_the_future(leeway),
         access_token() if kind is None else kind,

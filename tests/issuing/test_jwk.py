@@ -9,7 +9,7 @@ from typing import Any
 import jwcrypto.jwk  # type: ignore[import-untyped]
 import pytest
 
-from jwt_guard.issuing.jwk import private_key, private_members, thumbprint
+from jwt_guard.issuing.jwk import pem_of_public, private_key, private_members, thumbprint
 from jwt_guard.issuing.signing import make
 from jwt_guard.tokens.keys import KeyUnusable
 from tests.support.keys import ASYMMETRIC, decode, encode
@@ -134,6 +134,19 @@ def test_short_coordinates_are_refused_though_their_numbers_fit() -> None:
 
     with pytest.raises(KeyUnusable, match="wrong length"):
         private_key({**jwk, "d": encode(decode(jwk["d"])[:-1])})
+
+
+@pytest.mark.parametrize("alg", ASYMMETRIC)
+def test_a_public_jwk_in_pem_is_the_pem_of_its_key(alg: str) -> None:
+    key = make(alg)
+
+    assert key.public_pem().decode() == pem_of_public(key.public or {}) == pem_of_public(key.private_jwk())
+
+
+def test_a_secret_has_no_pem() -> None:
+    for jwk in (make("HS256").private_jwk(), {}, {"kty": "EC"}):
+        with pytest.raises(KeyUnusable):
+            pem_of_public(jwk)
 
 
 def public(jwk: dict[str, Any]) -> dict[str, Any]:

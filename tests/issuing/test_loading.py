@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from jwt_guard.errors import Misconfigured
 from jwt_guard.issuing.keyring import load_signing_key, make, signing_key
+from jwt_guard.issuing.loading import public_jwks
+from jwt_guard.sources.fixed import fixed
 from tests.support.keys import ALGORITHMS, ASYMMETRIC
 
 
@@ -157,3 +159,117 @@ def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
 
     with pytest.raises(Misconfigured, match="larger than 1 MiB"):
         load_signing_key(file)
+
+
+# --- the public halves of a file ---------------------------------------------------------------------
+
+PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
+
+
+@pytest.mark.parametrize("alg", ASYMMETRIC)
+def test_the_public_half_of_a_key_is_what_its_owner_publishes(alg: str) -> None:
+    key = make(alg, "a")
+    extended = {**key.private_jwk(), "ext": True, "x5c": ["AAAA"], "published": 1.0, "note": "mine"}
+
+    for material in (extended, {"keys": [extended]}, json.dumps(extended).encode(), dict(key.public or {})):
+        (found,) = public_jwks(material)
+        assert dict(key.public or {}) == found
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS384", "ES384", "EdDSA", "ML-DSA-44"])
+def test_a_pem_key_has_a_public_half_and_its_type_says_no_more_than_it_knows(alg: str) -> None:
+    key = make(alg)
+
+    (found,) = public_jwks(pem(key.material))
+
+    assert key.kid == found["kid"]
+    assert (alg if alg in {"ES384", "ML-DSA-44"} else None) == found.get("alg")
+
+
+def test_an_rsa_key_that_names_no_algorithm_is_given_none() -> None:
+    jwk = make("PS256", "a").private_jwk()
+    del jwk["alg"]
+
+    assert {"kty", "n", "e", "kid", "use"} == public_jwks(jwk)[0].keys()
+
+
+def test_twins_are_published_once() -> None:
+    key = make("ES384", "twin").private_jwk()
+    signs, verifies = {**key, "key_ops": ["sign"]}, {**public(key), "key_ops": ["verify"], "ext": True}
+
+    assert [public(key)] == public_jwks({"keys": [verifies, signs]})
+
+
+@pytest.mark.parametrize(
+    "material",
+    [
+        {"keys": []},
+        {"keys": 1},
+        {"keys": [1]},
+        {"keys": [make("ES256", "a").private_jwk(), make("HS256", "b").private_jwk()]},
+        make("HS256", "b").private_jwk(),
+        {**make("ES256", "a").private_jwk(), "use": "enc"},
+        {**make("ES256", "a").private_jwk(), "alg": "ES384"},
+        {**make("ES256", "a").private_jwk(), "alg": 1},
+        {**make("ES256", "a").private_jwk(), "kid": 1},
+        {**make("ES256", "a").private_jwk(), "x": make("ES256").private_jwk()["x"]},
+        {**(make("ES256", "a").public or {}), "crv": "P-384"},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {},
+        b"{",
+        b"-----BEGIN PUBLIC KEY-----",
+    ],
+    ids=range(15),
+)
+def test_what_has_no_public_half_is_refused_whole(material: Any) -> None:
+    with pytest.raises(Misconfigured, match="public keys: ") as caught:
+        public_jwks(material)
+    assert all(secret not in str(caught.value) for secret in secrets_in(material))
+
+
+def secrets_in(material: Any) -> list[str]:
+    entries = material.get("keys", [material]) if isinstance(material, dict) else []
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [value for entry in found for name, value in entry.items() if name in PRIVATE]
+
+
+# --- the key files of SMART's guide ------------------------------------------------------------------
+
+GUIDE = Path(__file__).parents[3] / "shared" / "vectors" / "smart_ig"
+
+
+def twins(alg: str) -> dict[str, Any]:
+    """Return a file such as the guide has: what a browser exports, once to sign and once to verify."""
+    key = make(alg, "eee9f17a3b598fd86417a980b591fbe6").private_jwk()
+    del key["use"]
+    signs = {**key, "key_ops": ["sign"], "ext": True}
+    verifies = {**public(key), "key_ops": ["verify"], "ext": True}
+    return {"keys": [verifies, signs]}
+
+
+@pytest.mark.parametrize("alg", ["RS384", "ES384"])
+def test_key_files_in_the_shape_of_smarts_guide_sign_and_verify(alg: str, tmp_path: Path) -> None:
+    file = tmp_path / "client.private.json"
+    file.write_text(json.dumps(twins(alg)))
+
+    key = load_signing_key(file)
+
+    (verifying,) = fixed(file).keys.keys  # the private twin is skipped: it is not to verify with
+    assert (alg, key.kid) == (key.alg, verifying.kid)
+    assert verifying.verifiers[alg](b"x", key.sign(b"x"))
+    assert [key.kid] == [each["kid"] for each in public_jwks(file.read_bytes())]
+
+
+@pytest.mark.parametrize("alg", ["RS384", "ES384"])
+def test_the_key_files_of_smarts_guide_itself_sign_and_verify(alg: str) -> None:
+    file = GUIDE / f"{alg}.private.json"
+    if not file.exists():
+        pytest.skip("the guide's files are not here")
+    key = load_signing_key(file)
+    (verifying,) = fixed(GUIDE / f"{alg}.public.json").keys.keys
+
+    assert (alg, verifying.kid) == (key.alg, key.kid)
+    assert verifying.verifiers[alg](b"x", key.sign(b"x"))
+    published = public_jwks(file.read_bytes())
+    assert published == public_jwks((GUIDE / f"{alg}.public.json").read_bytes())
+    assert not PRIVATE & published[0].keys()

@@ -75,6 +75,29 @@ def test_the_first_place_that_has_a_document_is_the_last_asked() -> None:
     assert [OPENID, OAUTH, OPENID_INSERTED] == third.fetched
 
 
+def test_further_places_are_asked_last_and_must_name_the_issuer_too() -> None:
+    further = "https://ehr.test/fhir/.well-known/smart-configuration"
+    keys = reply({"keys": [public_jwk("ES256", kid="a")]})
+    token = parse(mint())
+
+    def ask(document: Reply, *rest: Reply) -> Played:
+        source = discovered(ISSUER, OPENID, also=[further, OPENID])
+        return play(lambda: source(token), reply({}, 404), document, *rest)
+
+    found, wrong = ask(metadata(), keys), ask(metadata(issuer="https://ehr.test/fhir"))
+
+    assert "a" == found.value.kid
+    assert [OPENID, further, KEYS] == found.fetched
+    assert isinstance(wrong.error, KeysUnavailable)
+    assert {OPENID, further} == set(wrong.fetched)
+    assert f"discovery {OPENID} {ISSUER} {further} {OPENID}" == discovered(ISSUER, OPENID, also=[further, OPENID])._name
+
+
+def test_a_further_place_is_one_that_may_be_asked() -> None:
+    with pytest.raises(Misconfigured, match="cannot be asked for its keys"):
+        discovered(ISSUER, also=["http://ehr.test/.well-known/smart-configuration"])
+
+
 def test_a_place_that_redirects_or_resets_does_not_hide_the_next() -> None:
     assert KEYS == Found()(down(OPENID), metadata()).value
 

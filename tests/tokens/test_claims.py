@@ -212,6 +212,18 @@ def test_a_token_is_over_on_its_expiry_plus_leeway() -> None:
     assert "exp" == rejected(rule, said()).claim
 
 
+def test_a_missing_expiry_counts_only_where_that_was_said() -> None:
+    lax = not_expired(30, exp_may_be_missing=True)
+
+    assert FOREVER == holds(lax, said())
+    assert NOW + 31 == holds(lax, said(exp=NOW + 1))
+    assert Expired is type(rejected(lax, said(exp=NOW - 30)))
+    strange: tuple[object, ...] = (None, "", "never", [], True, -1, 1e300)
+    for value in strange:
+        assert "exp" == rejected(lax, said(exp=value)).claim
+    assert "it has not expired, if it ever does (± 30 s)" == lax.demand
+
+
 @pytest.mark.parametrize(("claim", "make"), [("nbf", not_before), ("iat", not_from_the_future)])
 def test_a_token_begins_with_leeway_and_not_before(claim: str, make: Any) -> None:
     rule = make(30)
