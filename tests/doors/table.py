@@ -163,6 +163,7 @@ ROWS = (
     row("quotes", "GET /whoami", 'Bearer "{reader}"', 400, INVALID_REQUEST),
     # Not good.
     row("no JWT", "GET /whoami", "Bearer x", 401, INVALID_TOKEN),
+    row("what a SMART HTI launch gives for an access token", "GET /whoami", "Bearer NOOP", 401, INVALID_TOKEN),
     row("two dots and nothing else", "GET /whoami", "Bearer ..", 401, INVALID_TOKEN),
     row("an expired token", "GET /whoami", "Bearer {expired}", 401, INVALID_TOKEN),
     row("a token from the future", "GET /whoami", "Bearer {early}", 401, INVALID_TOKEN),
