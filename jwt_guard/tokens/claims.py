@@ -314,6 +314,7 @@ def of_type(types: frozenset[str | None]) -> Rule:
 _OTHER_KINDS = {
     "at_hash": "an ID token",  # OpenID Connect Core §3.1.3.6
     "c_hash": "an ID token",  # OpenID Connect Core §3.3.2.11
+    "hti-version": "an HTI launch token",
     "events": "a logout or security event token",  # RFC 8417 §2.2
     "htm": "a DPoP proof",  # RFC 9449 §4.2
     "htu": "a DPoP proof",
@@ -376,7 +377,7 @@ def _other_than_id(statement: Statement) -> tuple[str, str] | None:
     for claim in ("scope", "scp"):
         if claim in values:
             return claim, "an access token"
-    for claim in ("events", "htm", "htu"):
+    for claim in ("events", "hti-version", "htm", "htu"):
         if claim in values:
             return claim, _OTHER_KINDS[claim]
     return None

@@ -297,6 +297,7 @@ OTHER_KINDS = [
     ({"events": {}}, "events"),
     ({"events": None}, "events"),
     ({"htm": "GET"}, "htm"),
+    ({"hti-version": "2.0"}, "hti-version"),
     ({"htu": "https://x.test"}, "htu"),
     ({"typ": "ID"}, "typ"),
     ({"typ": "Refresh"}, "typ"),
@@ -392,6 +393,7 @@ def test_what_is_known_of_one_issuer_lets_its_access_tokens_have_a_nonce() -> No
         ({"scp": ["a"]}, None, "scp"),
         ({"events": {}}, None, "events"),
         ({"htm": "GET"}, None, "htm"),
+        ({"hti-version": "2.0"}, None, "hti-version"),
         ({"htu": "https://a.test"}, None, "htu"),
     ],
 )
