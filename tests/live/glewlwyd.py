@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,6 +161,20 @@ class Glewlwyd:
         granted = self._granted(asked, "website")
         return UserTokens(granted["access_token"], granted["id_token"])
 
+    @property
+    def introspection_url(self) -> str:
+        """Where it is asked about its tokens."""
+        return f"{self.issuer}/introspect"
+
+    def secret_of(self, algorithm: str = "RS256") -> tuple[str, str]:
+        """Return name and secret of the machine whose tokens are signed by this *algorithm*."""
+        return machine(algorithm), self._secret
+
+    def revoke(self, token: str, *, algorithm: str = "RS256") -> None:
+        """Take *token* back (RFC 7009)."""
+        auth = self.secret_of(algorithm)
+        _done(httpx.post(f"{self.issuer}/revoke", data={"token": token}, auth=auth, trust_env=False))
+
     def rotate(self, *, keep: bool) -> frozenset[str]:
         """Sign with new keys from now on, and return the kids that are published then."""
         self._rotations += 1
@@ -171,6 +186,16 @@ class Glewlwyd:
             self._ask("PUT", f"/client/{machine(algorithm)}", self._machine(algorithm))
         published: dict[str, list[dict[str, str]]] = _done(self._admin.get("/oidc/jwks")).json()
         return frozenset(key["kid"] for key in published["keys"])
+
+    def register(self, client_id: str, jwk: Mapping[str, Any]) -> None:
+        """Know a machine by assertions of this public key alone."""
+        said = {"client_id": client_id, "token_endpoint_auth_method": ["private_key_jwt"]}
+        self._ask("POST", "/client/?source=database", self._machine("RS256") | said | {"jwks": {"keys": [dict(jwk)]}})
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are given."""
+        return f"{self.issuer}/token"
 
     # --- setting up ------------------------------------------------------------------------------
 
@@ -219,6 +244,9 @@ class Glewlwyd:
             "auth-type-refresh-enabled": False,
             "auth-type-device-enabled": False,
             "pkce-allowed": True,
+            "introspection-revocation-allowed": True,
+            "introspection-revocation-auth-scope": [],
+            "introspection-revocation-allow-target-client": True,
             "resource-allowed": True,
             "resource-client-property": "resource",
             "resource-scope": {},

@@ -32,6 +32,7 @@ const fetches = { discovery: 0, jwks: 0 };
 let generation = 0;
 let lifetime = 300;
 let keys = [];
+const registered = [];
 let answer;
 
 async function signingKey(alg) {
@@ -41,6 +42,7 @@ async function signingKey(alg) {
 
 function resourceServer(ctx, resource) {
   const [, audience, alg] = MCP_SERVER.test(resource) ? [, resource, 'RS256'] : (RESOURCE.exec(resource) ?? []);
+  if (alg === 'opaque') return { audience, scope: SCOPES, accessTokenFormat: 'opaque', accessTokenTTL: lifetime };
   if (!ALGORITHMS.includes(alg)) throw new errors.InvalidTarget();
   return { audience, scope: SCOPES, accessTokenFormat: 'jwt', accessTokenTTL: lifetime, jwt: { sign: { alg } } };
 }
@@ -64,6 +66,8 @@ function clients(assertionKey) {
       response_types: ['code'],
       scope: `openid ${SCOPES}`,
     },
+    // Those that a test has brought, each with the one algorithm that its assertions may have.
+    ...registered.map((client) => ({ ...machine, token_endpoint_auth_method: 'private_key_jwt', ...client })),
   ];
 }
 
@@ -72,10 +76,13 @@ function issueWith(signingKeys) {
     clients: clients(assertion.jwk),
     clientAuthMethods: ['client_secret_basic', 'private_key_jwt'],
     cookies: { keys: [secret] },
+    enabledJWA: { clientAuthSigningAlgValues: ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'PS384', 'RS256', 'RS384'] },
     features: {
       clientCredentials: { enabled: true },
       // Forms that accept any name and password: a user can be had without a browser.
       devInteractions: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: resourceServer,
@@ -129,6 +136,11 @@ function serve(req, res) {
 
 const steering = {
   'POST /rotate': ({ keep }) => rotate(keep),
+  'POST /register': ({ client }) => {
+    registered.push(client);
+    answer = issueWith(keys);
+    return {};
+  },
   'POST /lifetime': ({ seconds }) => ({ seconds: (lifetime = seconds) }),
   'POST /assertion': async () => ({
     assertion: await new SignJWT({ jti: randomBytes(16).toString('base64url') })

@@ -163,6 +163,28 @@ class LiveProvider:
         """Sign with new keys from now on, and return the kids that are published then."""
         return frozenset(self._steer("POST", "/rotate", {"keep": keep})["kids"])
 
+    def register(self, client_id: str, jwk: Mapping[str, Any]) -> None:
+        """Know a machine by assertions of this public key, and of its algorithm alone."""
+        said = {"client_id": client_id, "token_endpoint_auth_signing_alg": jwk["alg"], "jwks": {"keys": [dict(jwk)]}}
+        self._steer("POST", "/register", {"client": said})
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are given."""
+        return f"{self._base}/token"
+
+    @property
+    def introspection_url(self) -> str:
+        """Where it is asked about tokens that only it can read; `algorithm="opaque"` gives such."""
+        return f"{self._base}/token/introspection"
+
+    def revoke(self, token: str) -> None:
+        """Take *token* back (RFC 7009)."""
+        asked = {"token": token, "token_type_hint": "access_token"}
+        said = self._http.post(f"{self._base}/token/revocation", data=asked, auth=self.machine)
+        if said.status_code != 200:
+            raise RuntimeError(f"{said.request.url} said {said.status_code} {said.text}")
+
     def fetches(self) -> Fetches:
         """Count since the start; take the difference of two."""
         counted = self._steer("GET", "/fetches")
