@@ -71,8 +71,10 @@ def test_the_audience_is_what_the_domain_calls_its_fhir_server() -> None:
 def test_an_id_token_and_a_launch_token_are_no_access_tokens() -> None:
     assert "aud" == why_not(provider(), id_token())
     assert "type" == why_not(provider(audience=CLIENT), id_token())
-    assert "azp" == why_not(provider(audience="Device/123"), launch(iss=SERVER))
-    assert "type" == why_not(provider(audience="Device/123"), launch(iss=SERVER, azp=CLIENT))
+    unnamed = {"iss": SERVER, "hti-version": ABSENT}
+    assert "hti-version" == why_not(provider(audience="Device/123"), launch(iss=SERVER))
+    assert "azp" == why_not(provider(audience="Device/123"), launch(**unnamed))
+    assert "type" == why_not(provider(audience="Device/123"), launch(**unnamed, azp=CLIENT))
     assert "type" == why_not(provider(), access(type="id"))
     assert "azp" == why_not(provider(), access(azp=ABSENT))
     assert "azp" == why_not(provider(), access(azp=1))
