@@ -11,6 +11,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as type checkers know it: importing typing would be nine tenths of importing this
 if TYPE_CHECKING:
+    from .access.denylist import Denylist
     from .access.guard import Guard
     from .access.identity import ClaimNames
     from .access.policy import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .errors import GuardError, InsufficientScope, InvalidToken, Misconfigured, MissingToken, Unavailable
     from .messages import Request
     from .runners.outside import averify, verify
+    from .runners.revoking import arevoke, revoke
+    from .runners.signing_in import averify_id_token, verify_id_token
     from .sources.discovery import discovered
     from .sources.fixed import fixed, shared_secret
     from .sources.jwks import KeySettings, jwks
@@ -49,6 +52,7 @@ __all__ = [
     "Credentials",
     "Decision",
     "Deny",
+    "Denylist",
     "Guard",
     "GuardError",
     "InsufficientScope",
@@ -68,8 +72,10 @@ __all__ = [
     "all_of",
     "any_of",
     "anyone",
+    "arevoke",
     "authenticated",
     "averify",
+    "averify_id_token",
     "by_route",
     "claim",
     "current",
@@ -79,15 +85,18 @@ __all__ = [
     "keycloak",
     "load",
     "none_of",
+    "revoke",
     "rfc9068",
     "roles",
     "salted",
     "scopes",
     "shared_secret",
     "verify",
+    "verify_id_token",
 ]
 
 _HOMES = {
+    "access.denylist": ("Denylist",),
     "access.guard": ("Guard",),
     "access.identity": ("ClaimNames",),
     "access.policy": (
@@ -105,6 +114,8 @@ _HOMES = {
     "errors": ("GuardError", "InsufficientScope", "InvalidToken", "Misconfigured", "MissingToken", "Unavailable"),
     "messages": ("Request",),
     "runners.outside": ("averify", "verify"),
+    "runners.revoking": ("arevoke", "revoke"),
+    "runners.signing_in": ("averify_id_token", "verify_id_token"),
     "sources.discovery": ("discovered",),
     "sources.fixed": ("fixed", "shared_secret"),
     "sources.jwks": ("KeySettings", "jwks"),

@@ -17,18 +17,21 @@ __all__ = [
     "Fetch",
     "Flow",
     "Later",
+    "Line",
     "Need",
     "Pause",
     "Reply",
     "Stored",
     "Trust",
     "alone",
+    "append",
     "call",
     "claim",
     "fetch",
     "later",
     "pause",
     "read",
+    "since",
     "write",
 ]
 
@@ -114,11 +117,12 @@ class Stored:
 
     store: str = field(repr=False)
     """Its URL, which may hold a password: ``redis``, ``rediss`` or ``unix`` (Redis, Valkey), or ``file`` (a folder)."""
-    command: Literal["read", "write", "claim"]
+    command: Literal["read", "write", "claim", "append", "since"]
     key: str
     value: bytes = field(default=b"", repr=False)
+    """What is written or appended; with ``since`` the position of the line from which on lines are wanted."""
     lifetime: float = 0.0
-    """Seconds after which a *value* that is written, or the claim on the *key*, is gone."""
+    """Seconds after which a *value* that is written or appended, or the claim on the *key*, is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,15 @@ class Entry:
     value: bytes = field(repr=False)
     remaining: float
     """Seconds that it will still be there: the store's own reckoning, so that no two clocks are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of those that were appended in a store."""
+
+    position: str
+    """Among the others, and of no other line ever."""
+    value: bytes = field(repr=False)
 
 
 Need: TypeAlias = Fetch | Call | Alone | Later | Pause | Stored
@@ -178,3 +191,19 @@ def claim(store: str, key: str, lifetime: float) -> Flow[bool]:
     Raises :class:`~jwt_guard.errors.StoreFailed`.
     """
     return cast("bool", (yield Stored(store, "claim", key, lifetime=lifetime)))
+
+
+def append(store: str, key: str, value: bytes, lifetime: float) -> Flow[None]:
+    """Put *value* behind the other lines under *key*, each of which stays there for *lifetime* seconds or longer.
+
+    Raises :class:`~jwt_guard.errors.StoreFailed`.
+    """
+    yield Stored(store, "append", key, value, lifetime)
+
+
+def since(store: str, key: str, position: str) -> Flow[tuple[Line, ...]]:
+    """Return the line at *position* under *key*, if it is there still, and some of those behind it, in order.
+
+    An empty *position* is the beginning.  Raises :class:`~jwt_guard.errors.StoreFailed`.
+    """
+    return cast("tuple[Line, ...]", (yield Stored(store, "since", key, position.encode("ascii"))))

@@ -12,18 +12,21 @@ from jwt_guard.flow import (
     Fetch,
     Flow,
     Later,
+    Line,
     Need,
     Pause,
     Reply,
     Stored,
     Trust,
     alone,
+    append,
     call,
     claim,
     fetch,
     later,
     pause,
     read,
+    since,
     write,
 )
 
@@ -113,3 +116,15 @@ def test_needs_show_no_claims_and_replies_no_body() -> None:
 def test_needs_of_a_store_show_no_password_and_no_value() -> None:
     assert "Stored(command='write', key='key', lifetime=60.0)" == repr(Stored(STORE, "write", "key", b"lovelace", 60.0))
     assert "Entry(remaining=60.0)" == repr(Entry(b"lovelace", 60.0))
+
+
+def test_a_line_is_appended_and_those_from_a_position_on_are_read() -> None:
+    lines = (Line("1-0", b"value"),)
+
+    assert (None, [Stored("redis://store", "append", "key", b"value", 5.0)]) == play(
+        append("redis://store", "key", b"value", 5.0), None
+    )
+    assert (lines, [Stored("redis://store", "since", "key", b"1-0")]) == play(
+        since("redis://store", "key", "1-0"), lines
+    )
+    assert "value" not in repr(lines)

@@ -6,24 +6,26 @@ rules and policy, and asks nobody outside unless told to.
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from ..decision import Allow
 from ..errors import ClaimRejected, GuardError, InvalidToken, Unavailable, UnknownIssuer, shown
-from ..flow import Call, Later
 from ..tokens.compact import parse
 from ..tokens.keys import Key, KeySet
 from ..tokens.verify import check_key_issuer, check_signature
 from . import advice
+from .denylist import Denylist
+from .explained import Explanation, Step, Verdict, within_reach
+from .opaque import check_form, claims_of, is_opaque
 from .policy import ask
 
 if TYPE_CHECKING:
     from ..credentials import Credentials
     from ..flow import Flow
     from ..messages import Request
-    from ..tokens.claims import Claims, Rule
+    from ..sources.introspection import Answer, Introspection
+    from ..tokens.claims import Claims, Rule, Statement
     from ..tokens.compact import UnverifiedToken
     from ..tokens.verify import KeyIssuer
     from .guard import Guard
@@ -32,39 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "Step", "Verdict", "explain"]
 
-T = TypeVar("T")
-Verdict: TypeAlias = Literal["ok", "failed", "not checked"]
-
 _SHOWABLE = ("iss", "aud", "exp", "nbf", "iat")  # what names no person
 _DATES = ("exp", "nbf", "iat")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One check, and how it went."""
-
-    about: str
-    """What was looked at: ``shape``, ``issuer``, a claim, …"""
-    demand: str
-    """What must hold."""
-    verdict: Verdict
-    expected: str | None = None
-    got: str | None = None
-    advice: str | None = None
-    """What to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Every check in turn."""
-
-    steps: tuple[Step, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """``failed`` if one step did, else ``not checked`` if one was not, else ``ok``."""
-        verdicts = {step.verdict for step in self.steps}
-        return "failed" if "failed" in verdicts else "not checked" if "not checked" in verdicts else "ok"
 
 
 def explain(
@@ -72,8 +43,11 @@ def explain(
 ) -> Flow[Explanation]:
     """Return how *guard* sees the token *text* at *now*, and what it says to *request* with that token.
 
-    Keys that are not at hand are asked for only where *ask_issuers* says so.
+    Keys that are not at hand are asked for, and the token itself is shown to its issuer, only where *ask_issuers* says
+    so.
     """
+    if guard.opaque is not None and is_opaque(advice.bare(text)):
+        return (yield from _opaque(guard, *guard.opaque, text, now=now, request=request, ask_issuers=ask_issuers))
     token, shape = _shape(guard, text)
     if token is None:
         return Explanation((shape,))
@@ -84,13 +58,119 @@ def explain(
     steps += yield from _signed(provider, token, ask_issuers=ask_issuers)
     known_issuer = whose[0].verdict == "ok"
     steps += [_rule(rule, token, now) for rule in provider.rules if known_issuer or rule.about != "iss"]
+    if provider.asked_about_jwts is not None:
+        steps += yield from _asked_too(
+            provider.asked_about_jwts, provider, text, steps, now=now, ask_issuers=ask_issuers
+        )
     credentials, reading = _reading(provider, token)
     steps.append(reading)
-    if guard.revoked is not None:
-        steps.append(_revoked(guard.revoked, credentials))
+    steps += yield from _decided(guard, credentials, request, token.kid, ask_issuers=ask_issuers)
+    return Explanation(tuple(steps))
+
+
+def _decided(
+    guard: Guard,
+    credentials: Credentials | None,
+    request: Request | None,
+    kid: str | None = None,
+    *,
+    ask_issuers: bool,
+) -> Flow[list[Step]]:
+    steps: list[Step] = []
+    if guard.revoked is not None and not (isinstance(guard.revoked, Denylist) and guard.revoked.is_idle):
+        steps.append((yield from _revoked(guard.revoked, credentials, kid, ask_issuers=ask_issuers)))
     if request is not None:
         steps.append((yield from _policy(guard, request, credentials, ask_issuers=ask_issuers)))
+    return steps
+
+
+# --- what only the issuer can say --------------------------------------------------------------------
+
+
+def _opaque(  # noqa: PLR0913 - as above
+    guard: Guard,
+    provider: Provider,
+    introspection: Introspection,
+    text: str,
+    *,
+    now: float,
+    request: Request | None,
+    ask_issuers: bool,
+) -> Flow[Explanation]:
+    plain, shape = _opaque_shape(guard, text)
+    if plain is None:
+        return Explanation((shape,))
+    answer, asked = yield from _introspected(introspection, provider, plain, now=now, ask_issuers=ask_issuers)
+    if answer is None:
+        return Explanation((shape, asked))
+    statement = claims_of(answer.values)
+    steps = [shape, asked, *(_rule(rule, statement, now) for rule in provider.of_answers)]
+    credentials, reading = _reading(provider, statement)
+    steps.append(reading)
+    steps += yield from _decided(guard, credentials, request, ask_issuers=ask_issuers)
     return Explanation(tuple(steps))
+
+
+def _opaque_shape(guard: Guard, text: str) -> tuple[str | None, Step]:
+    demand, plain = (
+        "it is an opaque token: not three parts, and no characters that a token does not have",
+        advice.bare(text),
+    )
+    try:
+        check_form(text, guard.limits.token)
+    except InvalidToken as error:
+        step = Step("shape", demand, "failed", None, str(error), advice.about_text(text, guard.limits))
+    else:
+        return text, Step("shape", demand, "ok")
+    try:
+        check_form(plain, guard.limits.token)
+    except InvalidToken:
+        return None, step
+    words = "Leave out what was copied along with it. What follows is about the token without that."
+    return plain, replace(step, advice=words)
+
+
+def _introspected(
+    introspection: Introspection, provider: Provider, text: str, *, now: float, ask_issuers: bool
+) -> Flow[tuple[Answer | None, Step]]:
+    demand = f"the issuer of {provider.name} says that it is active"
+    unchecked = Step("introspection", demand, "not checked")
+    try:
+        answer = introspection.known(text)
+        if answer is None:
+            answer = yield from within_reach(introspection.ask(text, now), ask_issuers=ask_issuers)
+    except GuardError as error:
+        words = "Get a new token: this one is over, was taken back, or is of another issuer."
+        if isinstance(error, Unavailable):
+            words = (
+                "Look whether the endpoint can be reached from here, knows this client by this secret or key, and is "
+                "for tokens of this kind."
+            )
+        return None, replace(unchecked, verdict="failed", got=str(error), advice=words)
+    if answer is None:
+        return None, replace(unchecked, advice="The token was not shown to its issuer: allow that to have it checked.")
+    return answer, replace(unchecked, verdict="ok")
+
+
+def _asked_too(  # noqa: PLR0913 - as above
+    introspection: Introspection,
+    provider: Provider,
+    text: str,
+    steps: list[Step],
+    *,
+    now: float,
+    ask_issuers: bool,
+) -> Flow[list[Step]]:
+    """Ask the issuer about a signed token, as the guard does: only where all the rest holds."""
+    good = all(step.verdict == "ok" for step in steps)
+    plain = advice.bare(text)
+    answer, asked = yield from _introspected(introspection, provider, plain, now=now, ask_issuers=ask_issuers and good)
+    if answer is None:
+        return [asked]
+    return [asked, *(_rule(rule, claims_of(answer.values), now) for rule in provider.about_jwts)]
+
+
+# --- one check after the other -----------------------------------------------------------------------
 
 
 def _shape(guard: Guard, text: str) -> tuple[UnverifiedToken | None, Step]:
@@ -136,7 +216,7 @@ def _resolved(guard: Guard, token: UnverifiedToken, *, ask_issuers: bool) -> Flo
     """Return the provider that the resolver has, or None where it would have to ask somebody outside and may not."""
     if guard.resolver is None:
         raise UnknownIssuer(token.issuer)
-    return (yield from _within_reach(guard.resolver.provider_for(token.issuer), ask_issuers=ask_issuers))
+    return (yield from within_reach(guard.resolver.provider_for(token.issuer), ask_issuers=ask_issuers))
 
 
 def _likely(guard: Guard, issuer: object) -> Provider | None:
@@ -154,7 +234,7 @@ def _signed(provider: Provider, token: UnverifiedToken, *, ask_issuers: bool) ->
     unchecked = Step("signature", signed, "not checked")
     try:
         found = provider.source(token)
-        key = found if isinstance(found, Key) else (yield from _within_reach(found, ask_issuers=ask_issuers))
+        key = found if isinstance(found, Key) else (yield from within_reach(found, ask_issuers=ask_issuers))
     except GuardError as error:
         keys = getattr(provider.source, "keys", None)
         words = advice.about_key(error, keys if isinstance(keys, KeySet) else None)
@@ -182,7 +262,7 @@ def _key_issuer(token: UnverifiedToken, key: Key, key_issuer: KeyIssuer) -> Step
     return Step("key issuer", demand, "ok", None, got)
 
 
-def _rule(rule: Rule, token: UnverifiedToken, now: float) -> Step:
+def _rule(rule: Rule, token: Statement, now: float) -> Step:
     if rule.about == "typ":
         got = shown(token.header.typ)
     elif rule.about in _SHOWABLE and rule.about in token.values:
@@ -195,7 +275,7 @@ def _rule(rule: Rule, token: UnverifiedToken, now: float) -> Step:
         expected = None if error.expected is None else shown(error.expected)
         if error.got is not None:
             got = _with_distance(error.claim, error.got, now)
-        words = advice.about_claim(error, token, now)
+        words = advice.about_claim(error, cast("UnverifiedToken", token), now)
         return Step(rule.about, rule.demand, "failed", expected, got or str(error), words)
     return Step(rule.about, rule.demand, "ok", None, got)
 
@@ -205,13 +285,13 @@ def _with_distance(claim: str, value: object, now: float) -> str:
     return f"{shown(value)} ({distance})" if distance else shown(value)
 
 
-def _reading(provider: Provider, token: UnverifiedToken) -> tuple[Credentials | None, Step]:
+def _reading(provider: Provider, token: Statement) -> tuple[Credentials | None, Step]:
     demand = "the claims say who it is and what is allowed"
     try:
         # Nobody may have vouched for these: they are read to be shown, and let nobody in.
         credentials = provider.read(cast("Claims", token), provider.name)
     except ClaimRejected as error:
-        words = advice.about_claim(error, token, 0)
+        words = advice.about_claim(error, cast("UnverifiedToken", token), 0)
         return None, Step("reading", demand, "failed", None, str(error), words)
     scopes, roles = sorted(credentials.scopes), sorted(credentials.roles)
     got = f"user {shown(credentials.user)}, client {shown(credentials.client)}, scopes {shown(' '.join(scopes))}"
@@ -220,11 +300,22 @@ def _reading(provider: Provider, token: UnverifiedToken) -> tuple[Credentials | 
     return credentials, Step("reading", demand, "ok", None, got)
 
 
-def _revoked(revoked: Revocation, credentials: Credentials | None) -> Step:
+def _revoked(revoked: Revocation, credentials: Credentials | None, kid: str | None, *, ask_issuers: bool) -> Flow[Step]:
     demand = "it was not taken back"
     if credentials is None:
         return Step("revocation", demand, "not checked")
-    if revoked(credentials):
+    is_revoked: bool | None
+    if isinstance(revoked, Denylist):
+        try:
+            is_revoked = yield from within_reach(revoked.asked(credentials, kid), ask_issuers=ask_issuers)
+        except Unavailable as error:
+            return Step("revocation", demand, "failed", None, str(error), "See whether the store can be reached.")
+    else:
+        is_revoked = revoked(credentials)
+    if is_revoked is None:
+        words = "The store was not asked: allow that to have the token checked."
+        return Step("revocation", demand, "not checked", advice=words)
+    if is_revoked:
         return Step("revocation", demand, "failed", advice="Get a new token, if whoever it names may still have one.")
     return Step("revocation", demand, "ok")
 
@@ -233,7 +324,7 @@ def _policy(guard: Guard, request: Request, credentials: Credentials | None, *, 
     demand = f"{shown(request.method)} {shown(request.path)} is allowed"
     if credentials is None:
         return Step("policy", demand, "not checked")
-    decision = yield from _within_reach(ask(guard.policy, request, credentials), ask_issuers=ask_issuers)
+    decision = yield from within_reach(ask(guard.policy, request, credentials), ask_issuers=ask_issuers)
     if decision is None:
         words = "The policy asks somebody outside: allow that to have it checked."
         return Step("policy", demand, "not checked", advice=words)
@@ -243,25 +334,3 @@ def _policy(guard: Guard, request: Request, credentials: Credentials | None, *, 
     required: frozenset[str] = getattr(error, "required", frozenset())
     expected = shown(" ".join(sorted(required))) if required else None
     return Step("policy", demand, "failed", expected, str(error), advice.about_decision(error, credentials))
-
-
-def _within_reach(flow: Flow[T], *, ask_issuers: bool) -> Flow[T | None]:
-    """Return what *flow* returns, or None where it would have to ask somebody outside and may not."""
-    with closing(flow):
-        step: Any = flow.send
-        argument: Any = None
-        while True:
-            try:
-                need = step(argument)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if ask_issuers or (isinstance(need, Call) and not need.blocking):
-                try:
-                    step, argument = flow.send, (yield need)
-                except Exception as error:  # noqa: BLE001 - the flow decides what its needs' failures mean
-                    step, argument = flow.throw, error
-            elif isinstance(need, Later):
-                step, argument = flow.send, None  # nobody waits for it, so nobody misses it
-            else:
-                return None

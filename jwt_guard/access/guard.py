@@ -11,13 +11,15 @@ from ..credentials import Credentials
 from ..decision import Allow, Deny
 from ..errors import GuardError, InvalidToken, Misconfigured, Revoked, Unavailable, UnknownIssuer, UnknownKey, shown
 from ..tokens.bearer import extract, offers_credentials
-from ..tokens.claims import check
+from ..tokens.claims import FOREVER, check
 from ..tokens.compact import DEFAULT_LIMITS, Limits, parse
 from ..tokens.keys import Key
 from ..tokens.verify import verify
 from .at_sight import AtSight
 from .carriers import Carrier, Carriers, header
 from .challenge import Realm, quoted
+from .denylist import Denylist
+from .opaque import asked_about_opaque, check_form, claims_of, is_opaque
 from .policy import Policy, all_of, ask, at_once, authenticated, is_open, is_settled
 from .provider import Provider
 from .remembered import Memory, Remembered, Revocation
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ..decision import Decision
     from ..flow import Flow
     from ..messages import Request, Response
+    from ..sources.introspection import Answer, Introspection
     from ..sources.key_state import KeyState
     from ..tokens.compact import Header, UnverifiedToken
     from .once import Once
@@ -39,7 +42,8 @@ __all__ = ["Guard"]
 class Guard:
     """Providers to trust and a policy to hold: share one between threads, loops and frameworks.
 
-    It holds no client, lock or loop.  Raises Misconfigured for two providers of one name or issuer.
+    It holds no client, lock or loop.  Raises Misconfigured for two providers of one name or issuer, and for two that
+    are asked about opaque tokens, since a token is shown to one issuer alone.
     """
 
     providers: Sequence[Provider]
@@ -52,7 +56,7 @@ class Guard:
     memory: Memory | None = Memory()
     """How many verdicts are remembered while nothing about them can have changed; None: none."""
     revoked: Revocation | None = None
-    """Says of credentials whether they were taken back; asked on every request, so it must not wait."""
+    """Says of credentials whether they were taken back, and must not wait; a :class:`Denylist`, or a function."""
     resolver: Resolver | None = None
     """Gives the provider of an issuer that none of *providers* has."""
     carriers: Sequence[Carrier] = (header(),)
@@ -64,8 +68,11 @@ class Guard:
     metadata: Mapping[str, object] | None = field(init=False, repr=False, compare=False)
     """The metadata of the resource."""
     _by_issuer: dict[str, Provider] = field(init=False, repr=False, compare=False)
+    opaque: tuple[Provider, Introspection] | None = field(init=False, repr=False, compare=False)
+    """The one provider whose issuer is asked about tokens that only an issuer can read; None: they are refused."""
     _let_in: list[Header | None] = field(init=False, repr=False, compare=False)
     """The header of the token last let in: most tokens share it, and need no look at it."""
+    _denylist: Denylist | None = field(init=False, repr=False, compare=False)
     _remembered: Remembered | None = field(init=False, repr=False, compare=False)
     recall: Callable[[str], Credentials | None] = field(init=False, repr=False, compare=False)
     """(text) → whom a token that was verified a moment ago names, None where that is not so or has to be asked for.
@@ -93,7 +100,7 @@ class Guard:
         if not callable(self.policy):
             raise Misconfigured("the policy is a function of request and credentials")
         if not (self.revoked is None or callable(self.revoked)):
-            raise Misconfigured("revoked is a function of credentials")
+            raise Misconfigured("revoked is a Denylist(...), or a function of credentials")
         if not (self.memory is None or isinstance(self.memory, Memory)):
             raise Misconfigured("memory is Memory(...), or None for none")
         if not (self.resolver is None or isinstance(self.resolver, Resolver)):
@@ -112,6 +119,8 @@ class Guard:
         object.__setattr__(self, "metadata", self.resource and self._document(self.resource))
         object.__setattr__(self, "providers", providers)
         object.__setattr__(self, "_by_issuer", by_issuer)
+        object.__setattr__(self, "opaque", asked_about_opaque(providers))
+        object.__setattr__(self, "_denylist", self.revoked if isinstance(self.revoked, Denylist) else None)
         object.__setattr__(self, "_let_in", [None])
         _let_look(self)
         size = self.memory
@@ -155,6 +164,21 @@ class Guard:
 
     def verified(self, text: str) -> Credentials | Flow[Credentials]:
         """Return what :meth:`admit` returns of a token that is not remembered, or not without asking."""
+        if self._denylist is not None and not self._denylist.is_known():
+            remembered = self._remembered
+            if self.resolver is None and remembered is not None and isinstance(text, str) and remembered.knows(text):
+                return self._admit_again(self._denylist, remembered, text)
+        return self._verified(text)
+
+    def _admit_again(self, denylist: Denylist, remembered: Remembered, text: str) -> Flow[Credentials]:
+        """Admit a token that is remembered, once it is known whether it was taken back since."""
+        yield from denylist.freshened()
+        answer = remembered.recall_for(text, is_fresh=True) or self._verified(text)
+        return answer if isinstance(answer, Credentials) else (yield from answer)
+
+    def _verified(self, text: str) -> Credentials | Flow[Credentials]:
+        if self.opaque is not None and is_opaque(text):
+            return self._admit_opaque(*self.opaque, text)
         if self.resolver is not None:
             return self._admit_of_many(self.resolver, text)
         token = parse(text, self.limits, self._look)
@@ -167,18 +191,78 @@ class Guard:
             check(token, provider.demands, self.clock())  # what is bad anyway is 401, also during an outage
             raise
         if isinstance(key, Key):
-            if provider.once is not None:
-                return self._admit_once(provider.once, provider, text, token, key)
-            return self._credentials(provider, text, token, key)
+            return self._admit_by(key, provider, text, token)
         # Whoever makes us wait, or ask somebody, brings a token that could be good.
         check(token, provider.demands, self.clock())
         return self._admit_later(provider, text, token, key)
 
     def _admit_later(self, provider: Provider, text: str, token: UnverifiedToken, wait: Flow[Key]) -> Flow[Credentials]:
-        key = yield from wait
+        answer = self._admit_by((yield from wait), provider, text, token)
+        return answer if isinstance(answer, Credentials) else (yield from answer)
+
+    def _admit_by(
+        self, key: Key, provider: Provider, text: str, token: UnverifiedToken, *, is_fresh: bool = False
+    ) -> Credentials | Flow[Credentials]:
+        if not (is_fresh or self._denylist is None or self._denylist.is_known()):
+            return self._admit_fresh(self._denylist, key, provider, text, token)
         if provider.once is not None:
-            return (yield from self._admit_once(provider.once, provider, text, token, key))
+            return self._admit_once(provider.once, provider, text, token, key)
+        if provider.asked_about_jwts is not None:
+            return self._admit_asked(provider.asked_about_jwts, provider, text, token, key)
         return self._credentials(provider, text, token, key)
+
+    def _admit_fresh(
+        self, denylist: Denylist, key: Key, provider: Provider, text: str, token: UnverifiedToken
+    ) -> Flow[Credentials]:
+        """Admit a token once it is known what was taken back: last, so that nobody has a store asked for a bad one."""
+        check(verify(token, key, provider.key_issuer), provider.demands, self.clock())
+        yield from denylist.freshened()
+        answer = self._admit_by(key, provider, text, token, is_fresh=True)
+        return answer if isinstance(answer, Credentials) else (yield from answer)
+
+    def _admit_asked(
+        self, introspection: Introspection, provider: Provider, text: str, token: UnverifiedToken, key: Key
+    ) -> Flow[Credentials]:
+        """Admit a token that its issuer is asked about, too: last, so that nobody has it asked for a bad one."""
+        now = self.clock()
+        check(verify(token, key, provider.key_issuer), provider.demands, now)
+        answer = introspection.known(text) or (yield from introspection.ask(text, now))
+        now = self.clock()
+        until = min(check(claims_of(answer.values), provider.about_jwts, now), now + introspection.left(answer))
+        return self._credentials(provider, text, token, key, until)
+
+    def _admit_opaque(
+        self, provider: Provider, introspection: Introspection, text: str
+    ) -> Credentials | Flow[Credentials]:
+        """Admit a token by what its issuer says of it, which is kept there and so not remembered here."""
+        check_form(text, self.limits.token)
+        answer = introspection.known(text)
+        if answer is None or not (self._denylist is None or self._denylist.is_known()):
+            return self._admit_opaque_later(provider, introspection, text)
+        return self._credentials_of(provider, answer)
+
+    def _admit_opaque_later(self, provider: Provider, introspection: Introspection, text: str) -> Flow[Credentials]:
+        answer = introspection.known(text) or (yield from introspection.ask(text, self.clock()))
+        if not (self._denylist is None or self._denylist.is_known()):
+            check(claims_of(answer.values), provider.of_answers, self.clock())
+            yield from self._denylist.freshened()
+        return self._credentials_of(provider, answer)
+
+    def _credentials_of(self, provider: Provider, answer: Answer) -> Credentials:
+        claims = claims_of(answer.values)
+        check(claims, provider.of_answers, self.clock())
+        credentials = provider.read(claims, provider.name)
+        self._refuse_revoked(credentials, provider, None)
+        return credentials
+
+    def _refuse_revoked(self, credentials: Credentials, provider: Provider, kid: str | None) -> None:
+        denylist = self._denylist
+        if denylist is None:
+            is_revoked = self.revoked is not None and self.revoked(credentials)
+        else:
+            is_revoked = denylist.is_revoked(credentials, kid, provider.issuers)
+        if is_revoked:
+            raise Revoked
 
     def _admit_once(
         self, once: Once, provider: Provider, text: str, token: UnverifiedToken, key: Key
@@ -195,7 +279,9 @@ class Guard:
             issuer = self._remembered.issuer_of(text)
             if issuer is not None:
                 provider = yield from resolver.provider_for(issuer)
-                credentials = self._remembered.recall_for(text, provider)
+                if not (self._denylist is None or self._denylist.is_known()):
+                    yield from self._denylist.freshened()
+                credentials = self._remembered.recall_for(text, provider, is_fresh=True)
                 if credentials is not None:
                     return credentials
         token = parse(text, self.limits, self._look)
@@ -204,13 +290,14 @@ class Guard:
         answer = self._admit(_allowing(provider, token), text, token)
         return answer if isinstance(answer, Credentials) else (yield from answer)
 
-    def _credentials(self, provider: Provider, text: str, token: UnverifiedToken, key: Key) -> Credentials:
+    def _credentials(
+        self, provider: Provider, text: str, token: UnverifiedToken, key: Key, most: float = FOREVER
+    ) -> Credentials:
         claims = verify(token, key, provider.key_issuer)
         now = self.clock()
-        until = check(claims, provider.demands, now)
+        until = min(check(claims, provider.demands, now), most)
         credentials = provider.read(claims, provider.name)
-        if self.revoked is not None and self.revoked(credentials):
-            raise Revoked
+        self._refuse_revoked(credentials, provider, key.kid or token.kid)
         self._let_in[0] = token.header
         if self._remembered is not None and provider.is_remembered:
             is_resolved = self.resolver is not None and self._own(token.issuer) is None

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import Misconfigured, shown
 from ..flow import Flow
 from ..sources.discovery import discovered
+from ..sources.introspection import Introspection
 from ..tokens import claims
 from ..tokens.algorithms import ASYMMETRIC, HMAC
 from ..tokens.compact import UnverifiedToken
 from ..tokens.keys import Key
 from .identity import ClaimNames, Reader, reader
 from .once import Once
+from .opaque import rules_about_jwts, rules_of_answers
 
 if TYPE_CHECKING:
     from ..tokens.claims import Rule
@@ -75,16 +77,25 @@ class Provider:
     key_issuer: KeyIssuer | None = None
     """Says of the ``issuer`` that a key has in its set, or None, and of the claims, whether the key may vouch for
     them: for sets that several issuers share.  None: any key of the source may."""
+    exp_may_be_missing: bool = False
+    """Whether a token without ``exp`` is taken, which never ends."""
     once: Once | None = None
     """Holds which of its tokens were used, where each counts once (by ``iss`` and ``jti``)."""
     remember: bool | None = None
     """Whether a verdict may be held while its rules hold; None: where the keys are public, since a secret that is
     generated for each token takes that token back by changing."""
+    introspection: Introspection | None = None
+    """Asks the issuer about tokens that only it can read, and about the others, too, where that is said there."""
     issuers: frozenset[str] = field(init=False, repr=False)
     rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
     """What must hold, one by one: for whoever wants to see each of them."""
     demands: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
     """The same in fewer steps: what a guard asks."""
+    of_answers: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """What must hold of what the issuer says about an opaque token; nothing where it is not asked."""
+    about_jwts: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
+    """What must hold of what it says about a signed token, beside that it is active."""
+    asked_about_jwts: Introspection | None = field(init=False, repr=False, compare=False)
     every_time: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
     """Those of the rules that are asked again on each request."""
     is_remembered: bool = field(init=False, repr=False, compare=False)
@@ -118,6 +129,8 @@ class Provider:
             raise self._wrong("kind is a rule")
         if not (self.key_issuer is None or callable(self.key_issuer)):
             raise self._wrong("key_issuer is a function of an issuer and claims")
+        if not isinstance(self.exp_may_be_missing, bool):
+            raise self._wrong("exp_may_be_missing is True or False")
         self._set("source", discovered(self.issuers) if self.keys is None else self.keys)
         self._set("allowed", self._allowed())
         self._set("source_rules_out", getattr(self.source, "rules_out", _never))
@@ -129,12 +142,17 @@ class Provider:
             leeway=self.leeway,
             audience_claim=self.audience_claim,
             kind=self.kind,
+            exp_may_be_missing=self.exp_may_be_missing,
         )
         more = (*(claims.has(name) for name in sorted(required)), *self.extra_rules)
         if self.max_age is not None:
             more = (*more, claims.no_older_than(self.max_age, self.leeway))
         self._set("rules", (*usual, *more))
         self._set("demands", (all_of_them, *more))
+        self._set("of_answers", self._of_answers(audiences, more))
+        self._set("about_jwts", rules_about_jwts(self.issuers, self.leeway))
+        asks = self.introspection is not None and self.introspection.jwts
+        self._set("asked_about_jwts", self.introspection if asks else None)
         self._set("every_time", tuple(rule for rule in self.rules if rule.every_time))
         self._set("is_remembered", self._may_remember())
 
@@ -158,6 +176,23 @@ class Provider:
         tell: Callable[[Callable[[Key], None]], None] | None = getattr(self.source, "watch", None)
         if tell is not None:
             tell(taken_out)
+
+    def _of_answers(self, audiences: frozenset[str], more: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if self.introspection is None:
+            return ()
+        if not isinstance(self.introspection, Introspection):
+            raise self._wrong("introspection is introspection(...)")
+        if self.once is not None:
+            raise self._wrong("a token that counts once is not asked about: what its issuer says is kept for a while")
+        rules = rules_of_answers(
+            self.introspection,
+            issuers=self.issuers,
+            audiences=audiences,
+            leeway=self.leeway,
+            audience_claim=self.audience_claim,
+            kind=self.kind,
+        )
+        return (*rules, *more)
 
     def _may_remember(self) -> bool:
         if not (self.remember is None or isinstance(self.remember, bool)):

@@ -19,6 +19,8 @@ from ..credentials import Credentials, ReadOnly
 from ..errors import Misconfigured, Revoked
 from ..tokens.claims import check
 from ..tokens.compact import Limits, parse
+from .denylist import Denylist
+from .ground import NEVER, Ground, Listed
 
 T = TypeVar("T", str, bytes)
 V = TypeVar("V")
@@ -29,13 +31,16 @@ if TYPE_CHECKING:
     from ..tokens.keys import Key
     from .provider import Provider
 
-    Recent: TypeAlias = tuple[T, float, "Ground", V]
+    Recent: TypeAlias = tuple[T, float, Ground, V]
     _Plain: TypeAlias = tuple[str, float, int, str | None, str | None, str, str]
 
-__all__ = ["TAIL", "Ground", "Memory", "Remembered", "Revocation", "quick"]
+__all__ = ["TAIL", "Memory", "Remembered", "Revocation", "quick"]
 
 Revocation: TypeAlias = Callable[[Credentials], bool]
-"""Says of verified credentials whether they were taken back; asked on every request, so it must not wait."""
+"""Says of verified credentials whether they were taken back; asked on every request, so it must not wait.
+
+A :class:`~jwt_guard.access.denylist.Denylist` is told of the key, too, and asked only when there is more in it.
+"""
 
 TAIL = slice(-16, None)  # of the signature, which nobody can choose; whether the rest is the same is looked at, too
 _RECENT = 2_048
@@ -44,7 +49,6 @@ _RICH = 8_192  # octets of an entry with its credentials, whose claims somebody 
 _ONE_IN = 8
 _BACKWARDS = 1.0  # seconds by which two threads may look at the clock in the wrong order
 _MOST_GROUNDS = 4_096
-_NEVER = -float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +68,6 @@ class Memory:
                 raise Misconfigured(f"memory: {name} is a whole number above 0; no memory at all is None")
 
 
-class Ground:
-    """What verdicts stand on: a provider and one of its keys, for some span of the guard's clock."""
-
-    __slots__ = ("is_resolved", "key", "looks", "number", "provider", "quick_until", "since")
-
-    def __init__(self, number: int, provider: Provider, key: Key | None, *, is_resolved: bool) -> None:
-        self.number = number
-        self.provider = provider
-        self.key = key
-        """None: one that was made for the token alone."""
-        self.is_resolved = is_resolved
-        """Whether the provider is one that is asked for on each request."""
-        self.since = _NEVER
-        """The clock has been later than this, so that every rule that waits for a time has seen it come."""
-        self.looks = _NEVER
-        """Until when the source of the key need not be asked."""
-        self.quick_until = _NEVER
-        """The same where nothing else is asked on a hit, else never."""
-
-
 class Remembered:
     """The memory of one guard.
 
@@ -95,6 +79,7 @@ class Remembered:
         self._size: Final = size
         self._clock: Final = clock
         self._revoked: Final = revoked
+        self._denylist: Final = revoked if isinstance(revoked, Denylist) else None
         self._most_recent: Final = max(1, min(_RECENT, size.tokens // 2, size.octets // 4 // _RICH))
         self._grounds: dict[int, Ground] = {}
         self._by_key: dict[tuple[int, int], Ground] = {}
@@ -114,10 +99,11 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def recall_for(self, text: str, resolved: Provider | None = None) -> Credentials | None:
+    def recall_for(self, text: str, resolved: Provider | None = None, *, is_fresh: bool = False) -> Credentials | None:
         """Return whom the token *text* names, if it was verified a moment ago and nothing has changed since.
 
-        A verdict for a provider that was *resolved* is given only to who has asked for that provider again.
+        A verdict for a provider that was *resolved* is given only to who has asked for that provider again, and one
+        that a store has to be asked about first only where that *is_fresh*.
         Raises Revoked, and ClaimRejected where a rule that is asked every time says no.
         """
         tail = text[TAIL]
@@ -131,27 +117,61 @@ class Remembered:
             self._count(entry[0])
         known, until, number, user, client, scopes, roles = entry
         ground = self._grounds.get(number)
+        if isinstance(ground, Listed) and ground.is_over:
+            ground = self._begun_anew(ground)
         now = self._clock()
         if ground is None or known != text or not (ground.since <= now < until and now < ground.looks):
             return None
         if ground.is_resolved and ground.provider is not resolved:
             return None
+        if not (is_fresh or self._denylist is None or self._denylist.is_known()):
+            return None
         # One that is given at once where it is kept is not kept.
-        kept = self._recent.get(tail) if ground.quick_until == _NEVER else None
-        if kept is not None and kept[0] == text and kept[2] is ground:
+        kept = self._recent.get(tail) if ground.quick_until <= now else None
+        if kept is not None and kept[0] == text and kept[2].number == number:
             credentials = kept[3]
+            is_to_be_kept = kept[2] is not ground
         else:
             claims = _Unread(text)
             credentials = Credentials(user, client, _split(scopes), _split(roles), ground.provider.name, claims)
             self._hits += 1
             # Where there is no room, one in eight: what is asked for again and again gets nearer.
-            if len(self._recent) < self._most_recent or not self._hits % _ONE_IN:
-                self._put(self._recent, tail, (known, until, ground, credentials))
+            is_to_be_kept = len(self._recent) < self._most_recent or not self._hits % _ONE_IN
         if ground.provider.every_time:
             check(_again(text), ground.provider.every_time, now)
-        if self._revoked is not None and self._revoked(credentials):
-            raise Revoked
+        if self._revoked is not None:
+            self._refuse_revoked(ground, text, credentials, now)
+        if is_to_be_kept:  # not before: the ground of one that was refused may get quick by another
+            self._put(self._recent, tail, (known, until, ground, credentials))
         return credentials
+
+    def knows(self, text: str) -> bool:
+        """Say whether *text* was verified a moment ago, so that it is worth asking whether it was taken back since."""
+        place = hash(text[TAIL])
+        entry = self._young.get(place) or self._old.get(place)
+        return entry is not None and entry[0] == text and self._clock() < entry[1]
+
+    def _refuse_revoked(self, ground: Ground, text: str, credentials: Credentials, now: float) -> None:
+        denylist = self._denylist
+        if denylist is None:
+            if self._revoked is not None and self._revoked(credentials):
+                raise Revoked
+            return
+        kid = None if ground.key is None else ground.key.kid
+        if kid is None and denylist.names_keys:
+            kid = _again(text).header.kid
+        if denylist.is_revoked(credentials, kid):
+            raise Revoked
+        if isinstance(ground, Listed) and not ground.provider.every_time:
+            ground.since = max(ground.since, now - _BACKWARDS)
+            ground.quick_until = min(ground.looks, now + denylist.settled_for())
+
+    def _begun_anew(self, ground: Listed) -> Ground:
+        anew = ground.anew()
+        self._grounds[ground.number] = self._by_key[id(ground.provider), id(ground.key)] = anew
+        if ground.key is not None and not ground.provider.holds(ground.key):
+            self._forget(anew)  # it was taken out meanwhile
+        return anew
 
     def issuer_of(self, text: str) -> str | None:
         """Return whose token *text* is, if it is held for a provider that a resolver gave and that has one issuer."""
@@ -193,7 +213,11 @@ class Remembered:
         lasting = key if provider.has_lasting_keys else None
         ground = self._by_key.get((id(provider), id(lasting)))
         if ground is None:
-            ground = Ground(next(self._numbers), provider, lasting, is_resolved=is_resolved)
+            number = next(self._numbers)
+            if self._denylist is None or is_resolved:
+                ground = Ground(number, provider, lasting, is_resolved=is_resolved)
+            else:
+                ground = Listed(number, provider, lasting, self._denylist)
             self._grounds[ground.number] = self._by_key[id(provider), id(lasting)] = ground
             provider.watch(self.forget)
             if len(self._grounds) > _MOST_GROUNDS:
@@ -207,7 +231,7 @@ class Remembered:
                 self._forget(ground)
 
     def _forget(self, ground: Ground) -> None:
-        ground.looks = ground.quick_until = _NEVER  # for the entries that still lie about
+        ground.looks = ground.quick_until = NEVER  # for the entries that still lie about
         self._grounds.pop(ground.number, None)
         self._by_key.pop((id(ground.provider), id(ground.key)), None)
 

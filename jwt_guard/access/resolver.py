@@ -15,7 +15,7 @@ from .provider import Provider
 if TYPE_CHECKING:
     from ..flow import Flow
 
-__all__ = ["Resolve", "Resolver"]
+__all__ = ["Resolve", "Resolver", "is_same"]
 
 Resolve: TypeAlias = "Callable[[str], Provider | Awaitable[Provider | None] | None]"
 """(issuer) → its provider, or None where it is nobody's; plain or ``async``."""
@@ -82,15 +82,19 @@ class Resolver:
     def _keep(self, issuer: str, found: Provider) -> Provider:
         """Return the provider that we had, where *found* is its equal."""
         before = self._kept.pop(issuer, None)
-        kept = self._kept[issuer] = before if before is not None and _is_same(before, found) else found
+        kept = self._kept[issuer] = before if before is not None and is_same(before, found) else found
         if len(self._kept) > self.most:
             self._kept.pop(next(iter(self._kept)), None)
         return kept
 
 
-def _is_same(one: Provider, other: Provider) -> bool:
+def is_same(one: Provider, other: Provider) -> bool:
+    """Say whether *other* would do as *one* does, so that *one* may stay, with the keys that it knows."""
     if one is other:
         return True
+    asks, would_ask = one.introspection, other.introspection
+    if asks is not None and would_ask is not None and asks.is_like(would_ask):
+        other = replace(other, introspection=asks)
     ours, theirs = one.source, other.source
     if isinstance(ours, RemoteKeys) and isinstance(theirs, RemoteKeys):
         return ours.is_like(theirs) and one == replace(other, keys=one.keys)

@@ -8,18 +8,25 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..access.hti import hti_launch
+from ..access.id_tokens import id_token
+from ..access.joat import joat_tokens
+from ..access.koppeltaal import koppeltaal
+from ..access.once import Once
 from ..access.profiles import auth0, authentik, cognito, entra, google_id_token, keycloak, okta, rfc9068, zitadel
 from ..access.provider import Provider
+from ..access.smart import smart
 from ..errors import Misconfigured, shown
 from ..sources.address import why_not
 from ..sources.discovery import discovered
 from ..sources.fixed import fixed, shared_secret
 from ..sources.jwks import jwks
 from ..sources.salted import salted
+from .introspection import INTROSPECTION, read_introspection
 from .values import WrongConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..access.provider import KeySource
@@ -39,23 +46,56 @@ class _Profile(NamedTuple):
     required: tuple[str, ...] = ("issuer", "audience")
     """Of all these, what it cannot do without."""
     optional: tuple[str, ...] = ()
+    publishes_elsewhere: bool = False
+    """Whether it knows further places than the issuer where the keys may be."""
+    counts_once: bool = False
+    """Whether each of its tokens counts once, in all processes that share a store."""
+
+
+def _joat_tokens(name: str, issuer: Sequence[str], keys: Any, **more: Any) -> Provider:  # noqa: ANN401 - checked there
+    return joat_tokens(issuer, keys, called=name, **more)  # whose own name is the issuer's, as in PyJOAT
 
 
 _PROFILES: Mapping[str | None, _Profile] = {
     None: _Profile(Provider),
     "auth0": _Profile(auth0, ("domain", "audience")),
     "authentik": _Profile(authentik),
-    "cognito": _Profile(cognito, ("region", "pool", "clients")),
+    "cognito": _Profile(cognito, ("region", "pool", "clients"), ("issuer_type",)),
     "entra": _Profile(entra, ("audience",), ("tenant", "tenants", "host")),
     "google_id_token": _Profile(google_id_token, ("audience",), ("hd",)),
+    "hti_launch": _Profile(
+        hti_launch,
+        optional=(
+            "longest_lifetime_beyond_hti",
+            "kid_may_be_missing",
+            "sub_may_be_any_text",
+            "may_be_used_more_than_once",
+        ),
+        counts_once=True,
+    ),
+    "id_token": _Profile(
+        id_token,
+        ("issuer", "client"),
+        (
+            "trusted_audiences",
+            "fhir_base",
+            "fhir_users_of_other_servers_are_taken",
+            "exp_may_be_missing",
+            "iat_may_be_missing",
+        ),
+    ),
+    "joat_tokens": _Profile(_joat_tokens, ("issuer",), ("clients",)),
     "keycloak": _Profile(keycloak, optional=("client",)),
+    "koppeltaal": _Profile(koppeltaal, ("issuer",), ("audience",)),
     "okta": _Profile(okta),
     "rfc9068": _Profile(rfc9068),
+    "smart": _Profile(smart, publishes_elsewhere=True),
     "zitadel": _Profile(zitadel, optional=("project",)),
 }
 _REQUIRED: Mapping[str, str] = {
     "issuer": "it is required: the exact iss of the tokens",
     "audience": "it is required: the aud of tokens that are meant for this API",
+    "client": "it is required: the client_id at the issuer of whoever signs people in",
     "clients": "it is required: the ids of the app clients whose tokens are meant for this API",
     "domain": "it is required: the tenant's own, as in shop.eu.auth0.com",
     "pool": "it is required: the id of the user pool",
@@ -63,20 +103,24 @@ _REQUIRED: Mapping[str, str] = {
 }
 """What is said where one of these is missing."""
 _ARGUMENTS = frozenset(each for of in _PROFILES.values() for each in (*of.required, *of.optional))
-_LISTS = frozenset({"issuer", "audience", "clients", "hd", "tenants"})
+_LISTS = frozenset({"issuer", "audience", "clients", "hd", "tenants", "trusted_audiences"})
+_FLAGS = frozenset({
+    "fhir_users_of_other_servers_are_taken", "exp_may_be_missing", "iat_may_be_missing",
+    "kid_may_be_missing", "sub_may_be_any_text", "may_be_used_more_than_once",
+})  # fmt: skip
+_SECONDS = frozenset({"longest_lifetime_beyond_hti"})
 _LATER_PROFILES = (
-    "client_assertion", "hti_launch", "id_token", "joat_tokens", "koppeltaal", "smart",
+    "client_assertion",
 )  # fmt: skip
 _COMMON = (
     "profile", "algorithms", "leeway", "typ", "max_age", "required", "remember", "claims", *KEYS,
 )  # fmt: skip
-_LATER = ("introspection_url", "client_id", "client_secret", "client_key_file")
 _CLAIMS = ("user", "client", "scopes", "roles")
 
 
 def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
     """Return the provider that *table* describes; raises WrongConfig."""
-    table.only({*_COMMON, "shortest_secret", "salt_blocking", *_ARGUMENTS}, _LATER)
+    table.only({*_COMMON, "shortest_secret", "salt_blocking", *_ARGUMENTS, *INTROSPECTION})
     written = table.text("profile")
     profile = _profile(table, written)
     own = _own(table, written, profile)
@@ -87,15 +131,20 @@ def read_provider(name: str, table: Table, settings: KeySettings) -> Provider:
         "max_age": table.seconds("max_age"),
         "required": table.list_of_texts("required"),
         "remember": table.flag("remember"),
+        "introspection": read_introspection(table, settings),
     }
     given = {key: value for key, value in given.items() if value is not None}
     try:
         usual: KeySource | None = None
         if "issuer" in own:
             issuers = frozenset(own["issuer"])
+            if profile.publishes_elsewhere and not any(map(table.has, KEYS)):
+                usual = profile.make(name=name, settings=settings, **own).source
         else:  # the profile knows it, and where its keys are
             known = profile.make(name=name, settings=settings, **own)
             issuers, usual = known.issuers, known.source
+        if profile.counts_once and settings.store is not None and not own.get("may_be_used_more_than_once"):
+            given["once"] = Once(settings.store)
         provider = profile.make(name=name, keys=_keys(table, issuers, settings, usual), **own, **given)
         return _with_claims(provider, table.table("claims"))
     except WrongConfig:
@@ -123,13 +172,19 @@ def _own(table: Table, written: str | None, profile: _Profile) -> dict[str, Any]
             continue
         if argument in _PROFILES[None].required:
             raise table.wrong(argument, f"profile = {written!r} knows it from {', '.join(takes)}")
-        owner = next(each for each, of in _PROFILES.items() if argument in (*of.required, *of.optional))
-        raise table.wrong(argument, f"that is for profile = {owner!r}")
-    own: dict[str, Any] = {key: table.texts(key) if key in _LISTS else table.text(key) for key in takes}
+        owners = (each for each, of in _PROFILES.items() if argument in (*of.required, *of.optional))
+        raise table.wrong(argument, f"that is for profile = {' or '.join(map(repr, owners))}")
+    own: dict[str, Any] = {key: _argument(table, key) for key in takes}
     for key in profile.required:
         if own[key] is None:
             raise table.wrong(key, _REQUIRED[key])
     return {key: value for key, value in own.items() if value is not None}
+
+
+def _argument(table: Table, key: str) -> object:
+    if key in _SECONDS:
+        return table.seconds(key)
+    return table.texts(key) if key in _LISTS else table.flag(key) if key in _FLAGS else table.text(key)
 
 
 def _types(table: Table) -> tuple[str | None, ...] | None:

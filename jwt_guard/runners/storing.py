@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from ..errors import StoreFailed
 
 if TYPE_CHECKING:
-    from ..flow import Entry, Stored
+    from ..flow import Entry, Line, Stored
 
 __all__ = ["stored"]
 
 
 class _Store(Protocol):
-    async def ask(self, need: Stored) -> Entry | bool | None: ...
+    async def ask(self, need: Stored) -> Entry | bool | tuple[Line, ...] | None: ...
 
     async def close(self) -> None: ...
 
@@ -29,7 +29,7 @@ _WARNED: set[str] = set()
 _OPEN: dict[tuple[asyncio.AbstractEventLoop, str], tuple[_Store, asyncio.Task[None]]] = {}
 
 
-async def stored(need: Stored) -> Entry | bool | None:
+async def stored(need: Stored) -> Entry | bool | tuple[Line, ...] | None:
     """Answer *need*, on the loop of the background; raises StoreFailed for everything that can go wrong."""
     at = (asyncio.get_running_loop(), need.store)
     if at not in _OPEN and not need.store.startswith("file:"):

@@ -101,6 +101,8 @@ class FolderStore:
                     return None
                 case "claim":
                     raise StoreFailed("a folder takes no claims")
+                case "append" | "since":
+                    raise StoreFailed("a folder takes no lines")
         except OSError as error:
             reason = f"{type(error).__name__}: {error.strerror}"
             self._warn(f"fails to {need.command} ({reason})")

@@ -7,10 +7,10 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import StoreFailed
-from ..flow import Entry
+from ..flow import Entry, Line
 from .address import place_of, why_not
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..flow import Stored
 
-__all__ = ["DEADLINE", "LIMIT", "LONGEST_REST", "REST", "RedisStore"]
+__all__ = ["DEADLINE", "LIMIT", "LONGEST_REST", "REST", "Answer", "RedisStore"]
 
 DEADLINE: Final = 0.25
 """Seconds for one command, the connection that it may need included: no request waits long for a store."""
@@ -30,9 +30,13 @@ those of issuers need, for longer than we wait for it."""
 LIMIT: Final = 1_048_576
 """Octets of a value; a longer one is neither written nor read."""
 
+_LINES = 256  # that are read at once
+_FIELD = b"line"
 _PREFIX = "jwt_guard:"
 _CONNECTIONS = 8
 _LONGEST = 2**53  # milliseconds; more is an error to the server
+
+Answer: TypeAlias = Entry | bool | tuple[Line, ...] | None
 
 _log = logging.getLogger("jwt_guard")
 
@@ -52,10 +56,15 @@ class RedisStore:
         """Of the clock; ``-inf`` while the store answers."""
         self._rest = REST
         self._warned: set[tuple[str, str]] = set()
-        self._commands: dict[str, Callable[[Stored], Awaitable[Entry | bool | None]]]
-        self._commands = {"read": self._read, "write": self._write, "claim": self._claim}
+        self._commands: dict[str, Callable[[Stored], Awaitable[Answer]]] = {
+            "read": self._read,
+            "write": self._write,
+            "claim": self._claim,
+            "append": self._append,
+            "since": self._since,
+        }
 
-    async def ask(self, need: Stored) -> Entry | bool | None:
+    async def ask(self, need: Stored) -> Answer:
         """Answer *need* within the deadline.  Raises StoreFailed, which names the kind of error and nothing else."""
         from redis.exceptions import ResponseError
 
@@ -117,6 +126,27 @@ class RedisStore:
         if taken is not True:  # QUEUED, say, where the transaction of somebody's read was not let to its end
             raise StoreFailed("the store answers something else")
         return True
+
+    async def _append(self, need: Stored) -> None:
+        if len(need.value) > LIMIT:
+            raise StoreFailed(f"a value has at most {LIMIT} octets")
+        name, lifetime = _name(need), _milliseconds(need.lifetime)
+        asked = self._client.pipeline(transaction=True)
+        asked.xadd(name, {_FIELD: need.value})
+        asked.pexpire(name, lifetime)
+        position, is_kept = await asked.execute()
+        if not isinstance(position, bytes) or not is_kept:
+            raise StoreFailed("the store answers something else")
+        # By the server's own clock, which is what positions are made of: ours may be another.
+        oldest = int(position.partition(b"-")[0]) - lifetime
+        if oldest > 0:
+            await self._client.xtrim(name, minid=oldest, approximate=True)
+
+    async def _since(self, need: Stored) -> tuple[Line, ...]:
+        answer: Any = await self._client.xrange(_name(need), min=need.value or "-", count=_LINES)
+        if not isinstance(answer, list):
+            raise StoreFailed("the store answers something else")
+        return tuple(Line(position.decode("ascii"), fields.get(_FIELD, b"")) for position, fields in answer)
 
     def _note_answer(self) -> None:
         if self._rests_until > -math.inf:

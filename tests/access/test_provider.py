@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from jwt_guard import ClaimNames, Guard, Provider, fixed, jwks, keycloak, rfc9068, salted, shared_secret
+from jwt_guard import ClaimNames, Guard, Memory, Provider, fixed, jwks, keycloak, rfc9068, salted, shared_secret
 from jwt_guard.errors import ClaimRejected, Expired, InvalidToken, Misconfigured, UnknownKey
 from jwt_guard.sources.jwks import RemoteKeys
 from jwt_guard.tokens.algorithms import ASYMMETRIC, HMAC
-from jwt_guard.tokens.claims import has
+from jwt_guard.tokens.claims import Rule, has, id_token
 from jwt_guard.tokens.compact import UnverifiedToken
 from tests.support.keys import public_jwk, secret
 from tests.support.minting import ABSENT, AUDIENCE, HOUR, ISSUER, NOW, claims, guard, mint, verdict
@@ -78,6 +78,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "a memory that is a text": {"remember": "yes"},
     "a kind that is a text": {"kind": "id_token"},
     "a key issuer that is a text": {"key_issuer": ISSUER},
+    "perhaps no expiry": {"exp_may_be_missing": "no"},
+    "an expiry that is neither": {"exp_may_be_missing": 1},
     "rules that are functions": {"extra_rules": [lambda *_: None]},
 }
 
@@ -202,6 +204,27 @@ def test_a_keycloak_service_account_is_nobodys_user() -> None:
         found = verdict(machine, mint(claims(sub="id-7", azp="shop", preferred_username=name)))
         assert not isinstance(found, Exception)
         assert user == found.user
+
+
+@pytest.mark.parametrize("kind", [None, id_token()], ids=["access tokens", "ID tokens"])
+@pytest.mark.parametrize("audience_claim", ["aud", "client_id"])
+@pytest.mark.parametrize("memory", [None, Memory()], ids=["no memory", "a memory"])
+def test_no_token_without_an_expiry_slips_through_unless_that_was_said(
+    kind: Rule | None, audience_claim: str, memory: Memory | None
+) -> None:
+    """However a provider asks its rules, at a glance or one by one, and also the second time."""
+    settings: dict[str, Any] = {"kind": kind, "audience_claim": audience_claim, "keys": EC}
+    token = mint(claims(exp=ABSENT, client_id=AUDIENCE, scope=ABSENT), {"typ": "JWT"})
+    over = mint(claims(exp=NOW - 30, client_id=AUDIENCE, scope=ABSENT), {"typ": "JWT"})
+    strict = Guard([made(**settings)], clock=lambda: NOW, memory=memory)
+    lax = Guard([made(**settings, exp_may_be_missing=True)], clock=lambda: NOW, memory=memory)
+
+    for _ in range(3):
+        for bad, of in ((token, strict), (over, strict), (over, lax)):
+            found = verdict(of, bad)
+            assert isinstance(found, ClaimRejected)
+            assert "exp" == found.claim
+        assert not isinstance(verdict(lax, token), Exception)
 
 
 def test_names_claim_names_of_ones_own() -> None:

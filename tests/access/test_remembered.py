@@ -840,7 +840,7 @@ def test_what_is_written_in_another_way_is_left_to_the_flow(scheme: str) -> None
     [
         ({"memory": 5}, "memory is Memory"),
         ({"memory": False}, "memory is Memory"),
-        ({"revoked": {"jti"}}, "revoked is a function"),
+        ({"revoked": {"jti"}}, "revoked is a Denylist"),
         ({"resolver": lambda _issuer: None}, "resolver is Resolver"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import ssl
 import struct
@@ -88,6 +89,13 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 GZIP_BOMB = answer(gzip.compress(b" " * 10_000_000), headers="Content-Encoding: gzip\r\n")
 
 
+def _is_whole(request: bytes) -> bool:
+    """Say whether *request* has come to its end; a body has a length."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *([0-9]+)", head, re.IGNORECASE)
+    return bool(end) and len(body) >= (0 if length is None else int(length[1]))
+
+
 class BadIssuer:
     """A server that answers every request in its present way; by default with the key called ``a``."""
 
@@ -147,7 +155,7 @@ class BadIssuer:
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(connection, server_side=True)
                 request = b""
-                while not request.endswith(b"\r\n\r\n"):
+                while not _is_whole(request):
                     octets = connection.recv(65_536)
                     if not octets:
                         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from jwt_guard.errors import FetchFailed, GuardError, StoreFailed
-from jwt_guard.flow import Alone, Call, Entry, Fetch, Later, Need, Pause, Reply, Stored
+from jwt_guard.flow import Alone, Call, Entry, Fetch, Later, Line, Need, Pause, Reply, Stored
 
 
 class Clock:
@@ -29,15 +29,29 @@ class Shelf:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.is_down = False
+        self.is_down = self.is_full = False
         self.asked: list[Stored] = []
+        self.lines: list[Line] = []
+        """What was appended."""
+        self.at_once = 3
+        """How many of them are given at once."""
         self._values: dict[tuple[str, str], tuple[bytes, float]] = {}
+        self._appended = 0
 
-    def __call__(self, need: Stored) -> Entry | bool | None:
+    def __call__(self, need: Stored) -> Entry | bool | tuple[Line, ...] | None:
         """Answer *need* as stores do, or raise StoreFailed."""
         self.asked.append(need)
         if self.is_down:
             raise StoreFailed("the store does not answer")
+        if need.command == "append":
+            if self.is_full:
+                raise StoreFailed("the store refuses")
+            self.append(need.value)
+            return None
+        if need.command == "since":
+            positions = [line.position for line in self.lines]
+            begin = next((place for place, each in enumerate(positions) if each >= need.value.decode()), len(positions))
+            return tuple(self.lines[begin : begin + self.at_once])
         place = need.store, need.key
         value, end = self._values.get(place, (b"", 0.0))
         is_there = self.clock() < end
@@ -62,8 +76,14 @@ class Shelf:
         (place,) = {(need.store, need.key) for need in self.asked if need.command == "read"}
         self._values[place] = (value, self.clock() + lifetime)
 
+    def append(self, value: bytes) -> None:
+        """Put *value* behind the other lines."""
+        self._appended += 1
+        self.lines.append(Line(f"{self._appended:08}", value))
+
     def lose_everything(self) -> None:
         self._values.clear()
+        self.lines.clear()
 
 
 @dataclass(frozen=True)
