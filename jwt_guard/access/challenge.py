@@ -6,7 +6,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from ..errors import ContentTooLarge, CrossOrigin, InsufficientScope, MethodNotAllowed, Unavailable
+from ..errors import AmbiguousRequest, ContentTooLarge, CrossOrigin, InsufficientScope, MethodNotAllowed, Unavailable
 from ..messages import Response
 from .policy import is_scope
 
@@ -22,16 +22,19 @@ _SENTENCES = {
     "insufficient_scope": "The access token does not allow this",
 }
 _PLAIN_SENTENCES = {
+    400: "The request can be read in more than one way",
     401: "An access token is needed",
     403: "The request does not come from a page of this site",
     405: "The route does not take this method",
     413: "The form is too long",
+    502: "The application cannot be reached at the moment",
     503: "The access token cannot be checked at the moment",
+    504: "The application does not answer at the moment",
 }
 
 
 # Nobody who was told so would get further with another token.
-_WITHOUT_CHALLENGE = (ContentTooLarge, CrossOrigin)
+_WITHOUT_CHALLENGE = (AmbiguousRequest, ContentTooLarge, CrossOrigin)
 
 
 class Realm(str):

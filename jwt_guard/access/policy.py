@@ -17,6 +17,7 @@ from ..decision import Allow, Decision, Deny
 from ..errors import InsufficientScope, Misconfigured, Unavailable
 from ..flow import Flow
 from ..messages import Request
+from .description import FUNCTION, Description
 
 __all__ = [
     "OfCredentials",
@@ -28,6 +29,7 @@ __all__ = [
     "at_once",
     "authenticated",
     "claim",
+    "described",
     "is_open",
     "is_scope",
     "is_settled",
@@ -67,6 +69,12 @@ def is_settled(policy: Policy) -> TypeGuard[OfCredentials]:
     return isinstance(policy, OfCredentials) and policy.is_settled
 
 
+def described(policy: Policy) -> Description:
+    """Return what *policy* asks for, as data, so that it can be said in another language; of a function, that it is one."""
+    said: object = getattr(policy, "described", FUNCTION)
+    return said if isinstance(said, Description) else FUNCTION
+
+
 def at_once(answer: object) -> Decision | None:
     """Return the decision in the *answer* of a policy where there is no need to wait for it, else None.
 
@@ -101,6 +109,10 @@ class _Anyone:
 
     def is_open(self, _request: Request) -> bool:
         return True
+
+    @property
+    def described(self) -> Description:
+        return Description("anyone")
 
 
 class OfCredentials:
@@ -140,7 +152,9 @@ class _Settled(OfCredentials):
 
 @dataclass(frozen=True, slots=True)
 class _Authenticated(_Settled):
-    pass
+    @property
+    def described(self) -> Description:
+        return Description("authenticated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,10 @@ class _Scopes(_Settled):
     def refusal(self) -> InsufficientScope:
         return InsufficientScope(self.required, "a scope is missing")
 
+    @property
+    def described(self) -> Description:
+        return Description("scopes", names=self.required)
+
 
 @dataclass(frozen=True, slots=True)
 class _Roles(_Settled):
@@ -164,11 +182,16 @@ class _Roles(_Settled):
     def refusal(self) -> InsufficientScope:
         return InsufficientScope(reason="a role is missing")
 
+    @property
+    def described(self) -> Description:
+        return Description("roles", names=self.required)
+
 
 @dataclass(frozen=True, slots=True)
 class _Claim(OfCredentials):
     path: tuple[str, ...]
     fits: Callable[[Any], bool]
+    described: Description = FUNCTION
 
     def lets_in(self, credentials: Credentials) -> bool:
         value: Any = credentials.claims
@@ -194,6 +217,10 @@ class _AllSettled(_Settled):
         decisions = (policy.decision(credentials) for policy in self.policies)
         return next((decision for decision in decisions if isinstance(decision, Deny)), Allow(credentials))
 
+    @property
+    def described(self) -> Description:
+        return Description("all_of", parts=tuple(map(described, self.policies)))
+
 
 @dataclass(frozen=True, slots=True)
 class _AllOf:
@@ -208,6 +235,10 @@ class _AllOf:
 
     def is_open(self, request: Request) -> bool:
         return all(is_open(policy, request) for policy in self.policies)
+
+    @property
+    def described(self) -> Description:
+        return Description("all_of", parts=tuple(map(described, self.policies)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +257,10 @@ class _AnyOf:
     def is_open(self, request: Request) -> bool:
         return any(is_open(policy, request) for policy in self.policies)
 
+    @property
+    def described(self) -> Description:
+        return Description("any_of", parts=tuple(map(described, self.policies)))
+
 
 @dataclass(frozen=True, slots=True)
 class _NoneOf:
@@ -239,6 +274,10 @@ class _NoneOf:
             if type(decision.error) is not InsufficientScope:
                 return decision  # that says nothing about whether it holds
         return Allow(credentials)
+
+    @property
+    def described(self) -> Description:
+        return Description("none_of", parts=tuple(map(described, self.policies)))
 
 
 def anyone() -> Policy:
@@ -284,11 +323,19 @@ def claim(
         if not isinstance(contains, str):
             raise Misconfigured("claim(): contains is a text")
         # Some issuers write a list of one as a text; a part of a text is never enough.
-        return _Claim(path, lambda value: value == contains or (isinstance(value, tuple) and contains in value))
+        return _Claim(
+            path,
+            lambda value: value == contains or (isinstance(value, tuple) and contains in value),
+            Description("claim contains", path=path, value=contains),
+        )
     if not isinstance(equals, str | int | float):
         raise Misconfigured("claim(): equals is a text, a number or a truth value")
     # 1 is 1.0, but not True
-    return _Claim(path, lambda value: isinstance(value, bool) is isinstance(equals, bool) and value == equals)
+    return _Claim(
+        path,
+        lambda value: isinstance(value, bool) is isinstance(equals, bool) and value == equals,
+        Description("claim equals", path=path, value=equals),
+    )
 
 
 def all_of(*policies: Policy) -> Policy:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ..decision import Decision, Deny
 from ..errors import AmbiguousPath, InsufficientScope, MethodNotAllowed, Misconfigured, shown
 from ..tokens.claims import has_control
-from .policy import Policy, ask, is_open
+from .description import DescribedRoute, Description
+from .policy import Policy, ask, described, is_open
 
 if TYPE_CHECKING:
     from ..credentials import Credentials
     from ..flow import Flow
     from ..messages import Request
 
-__all__ = ["Route", "by_route", "segments"]
+__all__ = ["Route", "by_route", "looks_at_encoded", "segments"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1: a method
 _PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
@@ -30,6 +32,7 @@ _NOT_A_PATH = re.compile(r"[^\x21-\x7e]|[\\#?;]|//|%(?![0-9A-Fa-f]{2})|%(?:2[Ff]
 _OPAQUE = re.compile(r"[^\x21-\x7e]|[\\#?]|//|%(?![0-9A-Fa-f]{2})|%(?:5[Cc]|00)")
 _INSIDE = re.compile(r"[/;]")
 _LONGEST = 8_192
+_LONGEST_KEPT = 256
 
 
 def segments(path: str, *, opaque: bool = False) -> tuple[str, ...] | None:
@@ -51,6 +54,9 @@ def segments(path: str, *, opaque: bool = False) -> tuple[str, ...] | None:
         if not {".", ".."}.isdisjoint(_INSIDE.split(piece)) or has_control(piece):
             return None
     return decoded if decoded != ("",) else ()
+
+
+_segments = lru_cache(maxsize=1_024)(segments)  # half of what a request costs whose token is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +113,14 @@ class _ByRoute:
         found = self._find(request)
         return not isinstance(found, Deny) and is_open(found, request)
 
+    @property
+    def described(self) -> Description:
+        return Description("by_route", routes=tuple(map(_described, self.routes)))
+
     def _find(self, request: Request) -> Policy | Deny:
-        plain = segments(request.path)
-        opaque = plain if plain is not None else segments(request.path, opaque=True)
+        asked = request.path
+        plain = _segments(asked) if len(asked) <= _LONGEST_KEPT else segments(asked)
+        opaque = plain if plain is not None else segments(asked, opaque=True)
         if opaque is None:
             return Deny(AmbiguousPath())
         for route in self.routes:
@@ -120,6 +131,11 @@ class _ByRoute:
             if path is None and any(map(route.matches, _other_readings(opaque))):
                 return Deny(AmbiguousPath())  # an application that decodes first would be on this route
         return Deny(InsufficientScope(reason="no route allows this path") if plain is not None else AmbiguousPath())
+
+
+def _described(route: Route) -> DescribedRoute:
+    policies = tuple((methods, described(policy)) for methods, policy in route.policies)
+    return DescribedRoute(route.path, route.pieces, route.deep, route.opaque, policies)
 
 
 def _other_readings(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -152,6 +168,11 @@ def by_route(rows: Iterable[RouteRow], *, encoded: Iterable[str] = ()) -> Policy
     if opaque - written:
         raise Misconfigured(f"encoded names paths that have no route: {shown(sorted(opaque - written))}")
     return _ByRoute(tuple(Route(path, *form, tuple(policies)) for form, (path, policies) in routes.items()))
+
+
+def looks_at_encoded(policy: Policy) -> bool:
+    """Say whether *policy* is one of routes, and so has judged whatever path it lets in, ``%2F`` and ``;`` included."""
+    return isinstance(policy, _ByRoute)
 
 
 _Form: TypeAlias = "tuple[tuple[str | None, ...], bool, bool]"

@@ -279,8 +279,8 @@ def test_a_key_that_is_made_for_each_token_is_revoked_by_what_the_token_calls_it
 
 
 def memory_of(guard: Guard) -> Remembered:
-    assert guard._remembered is not None
-    return guard._remembered
+    assert guard._admission.remembered is not None
+    return guard._admission.remembered
 
 
 def test_a_list_that_does_not_change_is_not_asked_on_every_request(monkeypatch: pytest.MonkeyPatch) -> None:

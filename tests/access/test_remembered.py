@@ -71,8 +71,8 @@ def named(user: str, signature: str = "", **changes: Any) -> str:
 
 
 def memory_of(guard: Guard) -> Remembered:
-    assert guard._remembered is not None
-    return guard._remembered
+    assert guard._admission.remembered is not None
+    return guard._admission.remembered
 
 
 # --- what is remembered ------------------------------------------------------------------------------
