@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .access.denylist import Denylist
     from .access.guard import Guard
     from .access.identity import ClaimNames
+    from .access.once import Once
     from .access.policy import (
         Policy,
         all_of,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .runners.signing_in import averify_id_token, verify_id_token
     from .sources.discovery import discovered
     from .sources.fixed import fixed, shared_secret
+    from .sources.introspection import introspection
     from .sources.jwks import KeySettings, jwks
     from .sources.key_state import KeyState
     from .sources.salted import salted
@@ -63,6 +65,7 @@ __all__ = [
     "Memory",
     "Misconfigured",
     "MissingToken",
+    "Once",
     "Policy",
     "ProtectedResource",
     "Provider",
@@ -81,6 +84,7 @@ __all__ = [
     "current",
     "discovered",
     "fixed",
+    "introspection",
     "jwks",
     "keycloak",
     "load",
@@ -99,6 +103,7 @@ _HOMES = {
     "access.denylist": ("Denylist",),
     "access.guard": ("Guard",),
     "access.identity": ("ClaimNames",),
+    "access.once": ("Once",),
     "access.policy": (
         "Policy", "all_of", "any_of", "anyone", "authenticated", "claim", "none_of", "roles", "scopes",
     ),
@@ -118,6 +123,7 @@ _HOMES = {
     "runners.signing_in": ("averify_id_token", "verify_id_token"),
     "sources.discovery": ("discovered",),
     "sources.fixed": ("fixed", "shared_secret"),
+    "sources.introspection": ("introspection",),
     "sources.jwks": ("KeySettings", "jwks"),
     "sources.key_state": ("KeyState",),
     "sources.salted": ("salted",),
