@@ -6,7 +6,6 @@ access and ID tokens.  Each is looked at by a guard, as it would be anywhere els
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from ..access.launching import provider_of
 from ..credentials import Credentials
 from ..errors import GuardError, Misconfigured, Unavailable, shown
 from ..flow import call
-from ..messages import Response
 from ..sources.fixed import fixed
 from ..sources.jwks import KeySettings, jwks
 from ..tokens.compact import parse
 from .client_authentication import Clients
-from .form_app import FormApp
+from .form_app import NOT_A_POST, FormApp, not_kept, unavailable
 from .oauth_form import OAuthError
 
 if TYPE_CHECKING:
     from ..access.once import Once
     from ..access.provider import Provider
     from ..flow import Flow
+    from ..messages import Response
     from ..tokens.compact import UnverifiedToken
     from .client_authentication import Client
 
@@ -102,7 +101,7 @@ class Introspection:
         be told.
         """
         if method != "POST":
-            return OAuthError("invalid_request", "not a POST", 405, (("Allow", "POST"),)).response()
+            return NOT_A_POST.response()
         who = yield from self.clients.authenticate(body, content_type, authorization)
         if isinstance(who, OAuthError):
             return who.response()
@@ -112,9 +111,8 @@ class Introspection:
         try:
             claims = yield from self._claims(token, who.client.client_id)
         except Unavailable as error:
-            later = (("Retry-After", str(error.retry_after)),)
-            return OAuthError("temporarily_unavailable", str(error), 503, later).response()
-        return _answer({"active": False} if claims is None else {**claims, "active": True})
+            return unavailable(error).response()
+        return not_kept({"active": False} if claims is None else {**claims, "active": True})
 
     def _claims(self, text: str, client: str) -> Flow[dict[str, Any] | None]:
         """Return what the token *text* says, None where it is not active for *client*; raises Unavailable."""
@@ -157,11 +155,6 @@ class _NotTheirs(GuardError):
     """A token that another client may ask about."""
 
 
-def introspection_app(introspection: Introspection) -> FormApp:
+def introspection_app(introspection: Introspection) -> Callable[..., Awaitable[None]]:
     """Return the ASGI application that answers as *introspection* says, at whatever path it is mounted."""
     return FormApp(introspection.answer)
-
-
-def _answer(document: dict[str, Any]) -> Response:
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Pragma", "no-cache"))
-    return Response(200, headers, json.dumps(document).encode("utf-8"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..errors import shown
 from ..tokens.algorithms import CURVES, ML_DSA
 from ..tokens.compact import to_base64url
-from ..tokens.keys import KeyUnusable, key_from_jwk, member_octets
+from ..tokens.keys import KeyUnusable, key_from_jwk, key_from_pem, member_octets
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REQUIRED",
     "PrivateKey",
+    "members_of_pem",
     "pem_of_public",
     "private_key",
     "private_members",
@@ -57,24 +58,39 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
 
 def public_members(key: PrivateKey) -> dict[str, str]:
     """Return what the public half of *key* is, as the members of a JWK."""
+    return _members(key.public_key())
+
+
+def members_of_pem(pem: bytes) -> dict[str, str]:
+    """Return the public key, or that of the certificate, in *pem* as the members of a JWK.  Raises KeyUnusable."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    key_from_pem(pem)  # which knows what is a key and what is none
+    if b"-----BEGIN CERTIFICATE-----" in pem:
+        return _members(x509.load_pem_x509_certificate(pem).public_key())
+    return _members(load_pem_public_key(pem))
+
+
+def _members(public: object) -> dict[str, str]:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    if isinstance(key, rsa.RSAPrivateKey):
-        numbers = key.public_key().public_numbers()
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
         return {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e)}
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        point = key.public_key().public_numbers()
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        point = public.public_numbers()
         for name, curve in CURVES.items():
             if isinstance(point.curve, getattr(ec, curve.python)):
                 x, y = (_number(value, curve.coordinate) for value in (point.x, point.y))
                 return {"kty": "EC", "crv": name, "x": x, "y": y}
         raise KeyUnusable("its curve is not known here")
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return {"kty": "OKP", "crv": "Ed25519", "x": to_base64url(key.public_key().public_bytes_raw())}
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": to_base64url(public.public_bytes_raw())}
+    raw: Callable[[], bytes] = getattr(public, "public_bytes_raw", bytes)
     for alg, parameters in ML_DSA.items():
-        public = key.public_key()
-        if parameters.public == len(public.public_bytes_raw()):
-            return {"kty": "AKP", "alg": alg, "pub": to_base64url(public.public_bytes_raw())}
+        if parameters.public == len(raw()):
+            return {"kty": "AKP", "alg": alg, "pub": to_base64url(raw())}
     raise KeyUnusable("its type is not one for signatures here")
 
 

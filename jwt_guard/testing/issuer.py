@@ -13,9 +13,8 @@ from ..access.provider import KeySource, Provider
 from ..errors import KeysUnavailable
 from ..issuing.issuer import Issuer
 from ..issuing.keyring import Keyring, SigningKey, make
-from ..sources.fixed import FixedKeys
+from ..issuing.own_keys import OwnKeys
 from ..tokens.algorithms import ASYMMETRIC
-from ..tokens.keys import KeySet
 from .flaws import Flaw, flawed
 from .minting import mint
 
@@ -158,7 +157,7 @@ class _PresentKeys:
             return KeyState(usable=False, keys=0, last_error="the issuer is down")
         return self._now().state()
 
-    def _now(self) -> FixedKeys:
+    def _now(self) -> OwnKeys:
         if self._issuer.is_down:
             raise KeysUnavailable("the issuer is down")
-        return FixedKeys(KeySet(tuple(key.verifying for key in self._issuer.keyring.keys)))
+        return OwnKeys(self._issuer.keyring)

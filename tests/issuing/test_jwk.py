@@ -9,10 +9,10 @@ from typing import Any
 import jwcrypto.jwk  # type: ignore[import-untyped]
 import pytest
 
-from jwt_guard.issuing.jwk import pem_of_public, private_key, private_members, thumbprint
+from jwt_guard.issuing.jwk import members_of_pem, pem_of_public, private_key, private_members, thumbprint
 from jwt_guard.issuing.signing import make
 from jwt_guard.tokens.keys import KeyUnusable
-from tests.support.keys import ASYMMETRIC, decode, encode
+from tests.support.keys import ASYMMETRIC, decode, encode, pem, public_jwk
 
 # RFC 7638 §3.1
 RFC7638 = {
@@ -152,3 +152,13 @@ def test_a_secret_has_no_pem() -> None:
 def public(jwk: dict[str, Any]) -> dict[str, Any]:
     """Return the members of *jwk* that anybody may see."""
     return {name: value for name, value in jwk.items() if name not in {"d", "p", "q", "dp", "dq", "qi", "priv"}}
+
+
+@pytest.mark.parametrize("alg", ASYMMETRIC)
+def test_a_public_key_in_pem_is_the_same_jwk(alg: str) -> None:
+    assert public_jwk(alg) == members_of_pem(pem(alg))
+
+
+def test_what_is_no_public_key_in_pem_is_refused() -> None:
+    with pytest.raises(KeyUnusable):
+        members_of_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import FrameType
+    from typing import NoReturn
 
     from ...middleware import asgi, wsgi
 
-__all__ = ["address", "asgi_served", "loopback", "wsgi_served"]
+__all__ = ["address", "asgi_served", "loopback", "terminable", "wsgi_served"]
 
 _HOST = "127.0.0.1"
 _START_WITHIN = 30.0
@@ -97,3 +100,17 @@ def wsgi_served(app: wsgi.App, bound: socket.socket) -> Generator[str]:
         server.pull_trigger()  # wakes the loop
         thread.join(_STOP_WITHIN)
         bound.close()
+
+
+@contextmanager
+def terminable() -> Generator[None]:
+    """Take being told to go as Ctrl-C, so that nothing is left behind."""
+
+    def go(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, go)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +19,13 @@ from . import cases
 from .apps import flask_app, guard_for, starlette_app
 from .asking import ask, listening
 from .rotation import rotated_under_load
-from .servers import address, asgi_served, loopback, wsgi_served
+from .servers import address, asgi_served, loopback, terminable, wsgi_served
 from .table import Row, as_expected, header, mark, row
 from .tokens import Cast
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator
     from contextlib import AbstractContextManager
-    from types import FrameType
-    from typing import NoReturn
 
     from .asking import Reasons
     from .rotation import Tally
@@ -132,7 +128,7 @@ def _issuer_served(cast: Cast, bound: socket.socket) -> AbstractContextManager[s
 
 def _keep(cast: Cast, urls: dict[str, str]) -> None:
     """Leave everything running until Ctrl-C, with a token to try in a file that goes with it."""
-    with tempfile.TemporaryDirectory(prefix="jwt-guard-demo-") as directory, _terminable():
+    with tempfile.TemporaryDirectory(prefix="jwt-guard-demo-") as directory, terminable():
         file = Path(directory, "token")
         file.touch(mode=0o600)
         file.write_text(cast.good(), encoding="ascii")
@@ -147,17 +143,3 @@ def _keep(cast: Cast, urls: dict[str, str]) -> None:
             threading.Event().wait()
         except KeyboardInterrupt:
             say("")
-
-
-@contextmanager
-def _terminable() -> Generator[None]:
-    """Take being told to go as Ctrl-C, so that nothing is left behind."""
-
-    def go(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, go)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
