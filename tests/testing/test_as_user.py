@@ -295,6 +295,8 @@ def test_fastapi_s_own_overrides_take_its_credentials() -> None:
 
 
 def test_django_and_rest_framework_take_it() -> None:
+    from tests.doors import apps_django  # isort: skip - it sets Django up, which REST framework looks at when imported
+
     from django.conf import settings
     from django.http import HttpRequest, JsonResponse
     from django.test import Client, override_settings
@@ -305,9 +307,8 @@ def test_django_and_rest_framework_take_it() -> None:
 
     from jwt_guard.middleware.django import requires
     from jwt_guard.middleware.drf import HasScopes
-    from tests.doors import apps_django
 
-    assert apps_django.MIDDLEWARE  # it has set Django up
+    assert apps_django.MIDDLEWARE
 
     def orders(request: HttpRequest) -> JsonResponse:
         return JsonResponse(answer_for(request.credentials))  # type: ignore[attr-defined]  # the middleware's
