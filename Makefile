@@ -10,6 +10,7 @@ BIN := .venv/bin
 STEP := scripts/step
 LIVE := tests/live/node_modules/.installed
 BROWSER := tests/browser/node_modules/.installed
+GATEWAYS := .tools/gateways/.made
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types unit others bench fix lock clean dev
@@ -21,7 +22,8 @@ demo:  ## two guarded apps and an issuer on this machine: who is let in, and why
 	@scripts/venv $(PYTHON) .venv $$(if grep -qs 'dev.lock$$' .venv/.made; then echo dev; else echo demo; fi)
 	@$(BIN)/jwt-guard demo
 
-test: lint types unit others  ## everything: style, types, and the tests on each Python there is
+test: lint types  ## everything: style, types, and the tests on each Python there is
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going unit others  # each keeps one processor busy
 
 lint: dev  ## style
 	@$(STEP) "ruff check" $(BIN)/ruff check --quiet
@@ -31,11 +33,11 @@ types: dev  ## types, as two checkers see them
 	@$(STEP) "mypy" $(BIN)/mypy
 	@$(STEP) "pyright" env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-unit: dev $(LIVE) $(BROWSER)  ## the tests, and how much of the core they reach
+unit: dev $(LIVE) $(BROWSER) $(GATEWAYS)  ## the tests, and how much of the core they reach
 	@$(STEP) "tests" $(BIN)/coverage run -m pytest --durations=10 $(PYTEST)
 	@$(STEP) "coverage of the core" $(BIN)/coverage report $(if $(COVERAGE),--fail-under=$(COVERAGE))
 
-others: dev $(LIVE) $(BROWSER)  ## the tests on the other Pythons
+others: dev $(LIVE)  ## the tests on the other Pythons
 	@scripts/other-pythons $(BIN)/python $(PYTEST)
 
 bench: dev  ## how long it takes, beside other libraries
@@ -63,3 +65,6 @@ $(LIVE): tests/live/package.json tests/live/package-lock.json | dev
 $(BROWSER): tests/browser/package.json tests/browser/package-lock.json | dev
 	@if $(STEP) "Swagger UI for the tests in a browser" $(BIN)/python -m tests.browser.swagger_ui; then touch $@; \
 	else [ -z "$$CI" ]; fi
+
+$(GATEWAYS): requirements/gateways.lock | dev
+	@if $(STEP) "gateways for the tests" $(BIN)/python -m tests.gateways.tools; then touch $@; else [ -z "$$CI" ]; fi

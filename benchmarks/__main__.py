@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING
 
 from jwt_guard.tokens import decoding
 
-from . import doors, fast, fleet, hot, imports, issuing, memory, refusals, served, slow_keys, stampede, verification
+from . import (
+    doors,
+    fast,
+    fleet,
+    hot,
+    imports,
+    issuing,
+    memory,
+    proxying,
+    refusals,
+    served,
+    slow_keys,
+    stampede,
+    verification,
+)
 from .drawing import chart, table
 
 if TYPE_CHECKING:
@@ -153,6 +167,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "memory": told(memory.rows),
     "doors": told(doors.rows),
     "served": told(served.rows),
+    "proxy": told(proxying.rows),
     "stampede": stampedes,
     "slow keys": slow,
     "fleet": fleets,

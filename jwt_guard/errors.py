@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "AmbiguousPath",
+    "AmbiguousRequest",
     "BadSignature",
     "ClaimRejected",
     "ContentTooLarge",
@@ -30,6 +31,8 @@ __all__ = [
     "Unavailable",
     "UnknownIssuer",
     "UnknownKey",
+    "UpstreamFailed",
+    "UpstreamTooSlow",
     "shown",
 ]
 
@@ -80,6 +83,12 @@ class MalformedRequest(Refused):
 
     status = 400
     code = "invalid_request"
+
+
+class AmbiguousRequest(Refused):
+    """Two programs could read two requests in this one, whatever its token is worth (RFC 9112 §11.2)."""
+
+    status = 400
 
 
 class ContentTooLarge(Refused):
@@ -210,6 +219,18 @@ class Unavailable(GuardError):
         super().__init__(reason)
         self.retry_after = retry_after
         """Seconds after which asking again may help."""
+
+
+class UpstreamFailed(Unavailable):
+    """The application behind a gateway could not be reached, or did not answer as one does (RFC 9110 §15.6.3)."""
+
+    status = 502
+
+
+class UpstreamTooSlow(Unavailable):
+    """The application behind a gateway did not answer in time (RFC 9110 §15.6.5)."""
+
+    status = 504
 
 
 class KeysUnavailable(Unavailable):

@@ -7,6 +7,7 @@ import pytest
 from jwt_guard import errors
 from jwt_guard.errors import (
     AmbiguousPath,
+    AmbiguousRequest,
     BadSignature,
     ClaimRejected,
     ContentTooLarge,
@@ -28,12 +29,15 @@ from jwt_guard.errors import (
     Unavailable,
     UnknownIssuer,
     UnknownKey,
+    UpstreamFailed,
+    UpstreamTooSlow,
     shown,
 )
 
 EACH = [
     (MissingToken(), 401, None),
     (MalformedRequest("two tokens"), 400, "invalid_request"),
+    (AmbiguousRequest("two lengths"), 400, None),
     (ContentTooLarge("too long"), 413, None),
     (CrossOrigin("from elsewhere"), 403, None),
     (InvalidToken("no token"), 401, "invalid_token"),
@@ -51,13 +55,15 @@ EACH = [
     (KeysUnavailable("no keys"), 503, None),
     (FetchFailed("https://id.test", "no answer"), 503, None),
     (StoreFailed("no answer"), 503, None),
+    (UpstreamFailed("no answer"), 502, None),
+    (UpstreamTooSlow("no answer in time"), 504, None),
 ]
 
 
 @pytest.mark.parametrize(("error", "status", "code"), EACH, ids=[type(error).__name__ for error, _, _ in EACH])
 def test_every_error_has_the_status_of_whose_fault_it_is(error: GuardError, status: int, code: str | None) -> None:
     assert (status, code) == (error.status, error.code)
-    assert isinstance(error, Unavailable if status == 503 else Refused)
+    assert isinstance(error, Unavailable if status >= 500 else Refused)
 
 
 def test_every_error_is_in_that_list() -> None:

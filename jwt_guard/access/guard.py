@@ -77,6 +77,9 @@ class Guard:
     """(octets of the one ``Authorization`` header) → the decision where it needs nothing else, else None: ask on."""
     at_sight_of_text: Callable[[str], Decision | None] = field(init=False, repr=False, compare=False)
     """The same for the value as text."""
+    known_at_sight: Callable[[bytes], Decision | None] = field(init=False, repr=False, compare=False)
+    """(the same octets) → whom they name, as an Allow, where that needs nothing else; a policy that looks at the
+    request has not been asked, and has to be."""
     _seen: AtSight | None = field(init=False, repr=False, compare=False)
     _offers_credentials: Callable[[Request], bool] = field(init=False, repr=False, compare=False)
     _extract: Callable[[Request, int], str] = field(init=False, repr=False, compare=False)
@@ -200,6 +203,7 @@ def _let_remember(guard: Guard, remembered: Remembered | None) -> None:
     object.__setattr__(guard, "_seen", seen)
     object.__setattr__(guard, "recall", _nothing if remembered is None else remembered.recall)
     object.__setattr__(guard, "at_sight", _nothing if at_sight is None else at_sight.octets)
+    object.__setattr__(guard, "known_at_sight", _nothing if seen is None else seen.octets)
     object.__setattr__(guard, "at_sight_of_text", _nothing if at_sight is None else at_sight.text)
 
 

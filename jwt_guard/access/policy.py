@@ -33,6 +33,7 @@ __all__ = [
     "is_open",
     "is_scope",
     "is_settled",
+    "is_settled_for",
     "none_of",
     "roles",
     "scopes",
@@ -70,9 +71,17 @@ def is_settled(policy: Policy) -> TypeGuard[OfCredentials]:
 
 
 def described(policy: Policy) -> Description:
-    """Return what *policy* asks for, as data, so that it can be said in another language; of a function, that it is one."""
+    """Return what *policy* asks for, as data, to be said in another language; of a function, that it is one."""
     said: object = getattr(policy, "described", FUNCTION)
     return said if isinstance(said, Description) else FUNCTION
+
+
+def is_settled_for(policy: Policy, request: Request) -> bool:
+    """Say whether what *policy* once said of credentials and *request* it will say again of both."""
+    if isinstance(policy, OfCredentials):
+        return policy.is_settled
+    ask: Callable[[Request], bool] | None = getattr(policy, "is_settled_for", None)
+    return ask is not None and ask(request)
 
 
 def at_once(answer: object) -> Decision | None:

@@ -17,7 +17,7 @@ from ..decision import Decision, Deny
 from ..errors import AmbiguousPath, InsufficientScope, MethodNotAllowed, Misconfigured, shown
 from ..tokens.claims import has_control
 from .description import DescribedRoute, Description
-from .policy import Policy, ask, described, is_open
+from .policy import Policy, ask, described, is_open, is_settled_for
 
 if TYPE_CHECKING:
     from ..credentials import Credentials
@@ -112,6 +112,10 @@ class _ByRoute:
     def is_open(self, request: Request) -> bool:
         found = self._find(request)
         return not isinstance(found, Deny) and is_open(found, request)
+
+    def is_settled_for(self, request: Request) -> bool:
+        found = self._find(request)
+        return not isinstance(found, Deny) and is_settled_for(found, request)
 
     @property
     def described(self) -> Description:

@@ -31,8 +31,14 @@ _COMMANDS = {
     "doctor": "ask each issuer for its keys, and say what is wrong and what to do",
     "verify": "say whom a token names, or why it is refused",
     "mint": "make a token with a local key, for trying things out",
+    "keys": "make, show, name and rotate signing keys",
+    "assertion": "make and check the assertions by which clients authenticate",
+    "poet": "endorse applications, and check who has endorsed one (POET)",
+    "dev-issuer": "an issuer for development: tokens for programs, keys, introspection, revocation",
+    "serve": "be asked by gateways whether a request may pass",
+    "export": "print the configuration of a gateway that asks the guard",
 }
-_LATER = ("serve", "export", "keys", "poet", "assertion", "dev-issuer", "fhir-demo")
+_LATER = ("fhir-demo",)
 _LONG = re.compile(r"\S{24,}")
 _USAGE = 2
 _INTERRUPTED = 130
@@ -84,7 +90,8 @@ def _run(arguments: Sequence[str]) -> int:
     run: Callable[[argparse.Namespace], int] | None = None
     for name, help_text in _COMMANDS.items():
         if name == asked:
-            command = import_module(f".{name}", __package__)  # only this one: the others may be slow to import
+            module = f".{name.replace('-', '_')}"
+            command = import_module(module, __package__)  # only this one: the others may be slow to import
             command.add_parser(commands)
             run = command.run
         else:

@@ -45,7 +45,9 @@ def add_parser(commands: Commands) -> None:
     add_config(parser)
     parser.add_argument("--path", help="also say what the routes make of a request for this path")
     parser.add_argument("--method", help="the method of that request (GET by default)")
-    parser.add_argument("--online", action="store_true", help="ask the issuer for its keys")
+    parser.add_argument(
+        "--online", action="store_true", help="ask the issuer for its keys, and about the token where the guard would"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 

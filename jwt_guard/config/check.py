@@ -5,43 +5,35 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from ..access.guard import Guard
 from ..access.provider import Provider
-from ..access.routes import Route
 from ..errors import Misconfigured, shown
 from ..sources.address import why_not
 from ..sources.fixed import FixedKeys
+from ..sources.introspection import Introspection
 from ..sources.salted import SaltedKeys
 from ..stores.address import is_exposed
 from ..tokens.algorithms import HMAC
+from .check_gateway import of_gateway
+from .check_routes import of_routes
+from .finding import Finding, Severity
 from .load import find, guard_from, read
+from .shadow import read_shadow
 from .values import Table, WrongConfig, is_in_clear
 
 __all__ = ["Finding", "Severity", "check"]
 
-Severity: TypeAlias = Literal["wrong", "risky"]
 _MUCH_LEEWAY = 60
 _LONG = 604_800  # seconds: a week
+_LONG_FOR_AN_ANSWER = 300
 _PASSWORD = re.compile(r"//[^/:]*:([^/]+)@")  # in a URL
 _PASSWORD_IN_FILE = "its password is in the file: write ${NAME}, and keep it elsewhere"
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to change, or to think about."""
-
-    severity: Severity
-    """``wrong``: it cannot be used, or does not do what it says; ``risky``: it does, and should it?"""
-    place: str
-    """Dotted; empty for the file itself."""
-    sentence: str
 
 
 def check(path: str | Path | None = None) -> list[Finding]:
@@ -55,7 +47,17 @@ def check(path: str | Path | None = None) -> list[Finding]:
         return [Finding("wrong", "", str(error))]
     of_values = [*_of_providers(root, guard), *_of_keys(root), *_of_store(root), *_of_memory(root)]
     of_values += [*_of_tokens(root), *_of_resource(guard)]
-    return [*of_values, *_of_file(root), *_of_routes(root, guard)]
+    of_requests = [*of_routes(root, guard), *of_gateway(root, guard), *_of_shadow(root, guard)]
+    return [*of_values, *_of_file(root), *of_requests]
+
+
+def _of_shadow(root: Table, guard: Guard) -> Iterator[Finding]:
+    """Find what is said of the other routes; another file is checked by itself."""
+    shadow = read_shadow(root, guard)
+    if shadow is not None and shadow.file is None:
+        table = root.inner("shadow")
+        for finding in of_routes(table, shadow.guard):
+            yield finding if finding.place.startswith(table.place) else replace(finding, place="shadow.routes")
 
 
 # --- providers ---------------------------------------------------------------------------------------
@@ -70,6 +72,20 @@ def _of_providers(root: Table, guard: Guard) -> Iterator[Finding]:
             yield from _of_remembering(table, provider, off=guard.memory is None)
         if isinstance(provider.source, FixedKeys):
             yield from _of_key_file(table, provider.source)
+    yield from _of_hmac(root, guard)
+
+
+def _of_hmac(root: Table, guard: Guard) -> Iterator[Finding]:
+    """Find secrets beside the public keys of another issuer; one with both is refused at once."""
+    if all(provider.allowed & HMAC.keys() for provider in guard.providers):
+        return
+    for provider in guard.providers:
+        if provider.allowed & HMAC.keys():
+            sentence = (
+                "whoever can check its tokens can make them, with scopes that count as much as those of issuers with "
+                "public keys"
+            )
+            yield Finding("risky", root.inner("providers").inner(provider.name).place, sentence)
 
 
 def _of_provider(table: Table, provider: Provider) -> Iterator[Finding]:
@@ -84,8 +100,29 @@ def _of_provider(table: Table, provider: Provider) -> Iterator[Finding]:
     if provider.leeway > _MUCH_LEEWAY:
         sentence = f"clocks that differ by more than {_MUCH_LEEWAY} seconds should be set, not forgiven"
         yield Finding("risky", f"{place}.leeway", sentence)
-    if is_in_clear(table.values.get("secret")):
-        yield Finding("risky", f"{place}.secret", "the secret is in the file: write ${NAME}, and keep it elsewhere")
+    for key in ("secret", "client_secret"):
+        if is_in_clear(table.values.get(key)):
+            yield Finding("risky", f"{place}.{key}", "the secret is in the file: write ${NAME}, and keep it elsewhere")
+    if provider.introspection is not None:
+        yield from _of_introspection(table, provider.introspection)
+
+
+def _of_introspection(table: Table, introspection: Introspection) -> Iterator[Finding]:
+    place = table.place
+    if _is_plain_http(introspection.url):
+        sentence = "it has no TLS: whoever is in between can read the tokens, and say of any that it is good"
+        yield Finding("risky", f"{place}.introspection_url", sentence)
+    if (table.seconds("introspection_kept_for") or 0) > _LONG_FOR_AN_ANSWER:
+        sentence = "a token that was taken back, since it was stolen perhaps, counts for so long"
+        yield Finding("risky", f"{place}.introspection_kept_for", sentence)
+    if introspection.aud_may_be_missing:
+        sentence = "a token that says of nobody that it is for them is taken, also one for another API of this issuer"
+        yield Finding("risky", f"{place}.introspection_aud_may_be_missing", sentence)
+    if introspection.token_type_may_be_missing:
+        sentence = "a refresh token may be taken for an access token, if the issuer tells this client of those"
+        yield Finding("risky", f"{place}.introspection_token_type_may_be_missing", sentence)
+    if table.has("client_key_file") and _others_may(table.path("client_key_file"), _READ):
+        yield Finding("risky", f"{place}.client_key_file", "the file holds a private key: chmod 600")
 
 
 def _of_remembering(table: Table, provider: Provider, *, off: bool) -> Iterator[Finding]:
@@ -101,7 +138,8 @@ def _of_remembering(table: Table, provider: Provider, *, off: bool) -> Iterator[
 
 def _of_file(root: Table) -> Iterator[Finding]:
     providers = root.inner("providers")
-    secrets = [providers.inner(name).values.get("secret") for name in providers.values]
+    tables = [providers.inner(name).values for name in providers.values]
+    secrets = [table.get(key) for table in tables for key in ("secret", "client_secret")]
     passwords = [_password(root.table("keys"), "proxy"), _password(root.table("store"), "url")]
     if any(map(is_in_clear, [*secrets, *passwords])) and _others_may(root.file, _READ):
         yield Finding("risky", "", "the file has a secret in it, and others may read it: chmod 600")
@@ -229,90 +267,3 @@ def _password(table: Table | None, key: str) -> str | None:
     written = table.values.get(key) if table else None
     found = _PASSWORD.search(written) if isinstance(written, str) else None
     return found and found[1]
-
-
-# --- routes ------------------------------------------------------------------------------------------
-
-
-def _of_routes(root: Table, guard: Guard) -> Iterator[Finding]:
-    routes: tuple[Route, ...] = getattr(guard.policy, "routes", ())
-    for number, route in enumerate(routes):
-        earlier = next((other for other in routes[:number] if _covers(other, route)), None)
-        if earlier is not None:
-            sentence = (
-                f"{shown(route.path)} is never reached: {shown(earlier.path)} comes first and takes all of its paths"
-            )
-            yield Finding("wrong", "routes", sentence)
-        else:
-            yield from _of_encoded(route, routes[:number])
-        yield from _of_methods(route)
-    for table in root.tables("routes") or ():
-        if table.text("path") == "/**" and table.text("allow") == "anyone":
-            yield Finding("risky", f"{table.place}.allow", "every path that no earlier route takes is open to anyone")
-
-
-def _covers(earlier: Route, later: Route) -> bool:
-    """Say whether *later* is never reached: *earlier* takes every path of it, or has it refused."""
-    ours, theirs = earlier.pieces, later.pieces
-    if not earlier.opaque and _may_be_encoded(later) and (not earlier.deep or None in theirs[: len(ours)]):
-        return False
-    if earlier.deep:
-        if len(ours) > len(theirs):
-            return False
-    elif later.deep or len(ours) != len(theirs):
-        return False
-    return all(our is None or our == their for our, their in zip(ours, theirs, strict=False))
-
-
-def _may_be_encoded(route: Route) -> bool:
-    """Say whether ``%2F`` or ``;`` may stand in a path of *route*: in what is written out they cannot."""
-    return route.opaque and (route.deep or None in route.pieces)
-
-
-def _of_encoded(route: Route, before: Sequence[Route]) -> Iterator[Finding]:
-    earlier = next((other for other in before if not other.opaque and _may_be_read_as(route, other)), None)
-    if earlier is not None:
-        sentence = (
-            f"{shown(route.path)} comes after {shown(earlier.path)}: a path with %2F or ; in it is refused "
-            "if it could be of that one once decoded"
-        )
-        yield Finding("risky", "routes", sentence)
-
-
-def _may_be_read_as(route: Route, earlier: Route) -> bool:
-    """Say whether a path of *route* with ``%2F`` or ``;`` in it can be one of *earlier* to who decodes it first.
-
-    What stands for any one segment of *route* may then be any number of segments, or none.
-    """
-    if not _may_be_encoded(route):
-        return False
-    end = len(earlier.pieces)
-    reached = {0}  # how many pieces of the earlier route may be behind us
-    for piece in (*route.pieces, *([None] if route.deep else [])):
-        if piece is None:
-            reached = set(range(min(reached), end + 1))
-        else:
-            reached = {
-                min(place + 1, end)
-                for place in reached
-                if (earlier.deep if place == end else earlier.pieces[place] in (None, piece))
-            }
-        if not reached:
-            return False
-    return end in reached
-
-
-def _of_methods(route: Route) -> Iterator[Finding]:
-    """Find tables of one path that ask something of a method which an earlier one has taken."""
-    taken: set[str] = set()
-    everything = False
-    for methods, _ in route.policies:
-        twice = taken.intersection(methods or ())
-        if "GET" in (methods or ()) and twice == {"HEAD"}:
-            twice = set()  # HEAD first, for itself, and then GET, which would include it: that can be meant
-        if everything or twice:
-            what = ", ".join(sorted(twice)) or "every method"
-            sentence = f"{shown(route.path)}: an earlier table of this path has taken {what} already"
-            yield Finding("wrong", "routes", sentence)
-        everything = everything or methods is None
-        taken.update(methods or ())

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ..access.carriers import Carrier, cookie, form, header, query, websocket_subprotocol
 from ..access.challenge import quoted
+from ..access.denylist import Denylist
 from ..access.guard import Guard
 from ..access.remembered import Memory
 from ..access.resource import ProtectedResource
@@ -20,8 +21,10 @@ from ..flow import Trust
 from ..sources.jwks import KeySettings
 from ..stores.address import usable
 from ..tokens.compact import DEFAULT_LIMITS, Limits
+from .gateway import read_gateway
 from .providers import read_provider
 from .routes import read_routes
+from .shadow import read_shadow
 from .values import Table, WrongConfig
 
 if TYPE_CHECKING:
@@ -33,9 +36,8 @@ __all__ = ["find", "guard_from", "load", "read"]
 
 _VARIABLE = "JWT_GUARD_CONFIG"
 _USUAL = "guard.toml"
-_KNOWN = ("realm", "providers", "routes", "tokens", "resource", "keys", "store", "memory", "limits")
-_LATER = ("gateway", "fhir", "openapi", "shadow", "audit")
-_LATER_OF_STORE = ("revocation_when_unknown", "every_request")
+_KNOWN = ("realm", "providers", "routes", "tokens", "resource", "keys", "store", "memory", "limits", "gateway", "shadow")
+_LATER = ("fhir", "audit")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
 _DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far
 _SIZES = ("tokens", "octets")
@@ -100,13 +102,18 @@ def _within(value: object) -> Iterable[object]:
 def guard_from(root: Table) -> Guard:
     """Return the guard that the file, once read, describes."""
     root.only(_KNOWN, _LATER)
+    read_gateway(root)  # wrong for one is wrong for all: the same file is for applications and for gateways
     realm, settings, limits, memory = _realm(root), _key_settings(root), _limits(root), _memory(root)
-    carriers, resource = _carriers(root), _resource(root)
+    carriers, resource, revoked = _carriers(root), _resource(root), _denylist(root)
     providers, policy = _providers(root, settings), read_routes(root)
     try:
-        return Guard(providers, policy, realm, limits, memory=memory, carriers=carriers, resource=resource)
+        guard = Guard(
+            providers, policy, realm, limits, memory=memory, revoked=revoked, carriers=carriers, resource=resource
+        )
     except Misconfigured as error:
         raise root.wrong("providers", str(error)) from None  # each of them is good: two do not go together
+    read_shadow(root, guard)  # as above
+    return guard
 
 
 def _realm(root: Table) -> str:
@@ -194,7 +201,7 @@ def _store(root: Table) -> str | None:
     table = root.table("store")
     if table is None:
         return None
-    table.only(("url",), _LATER_OF_STORE)
+    table.only(("url", "revocation_when_unknown", "every_request"))
     url = table.text("url")
     if not url:
         raise table.wrong("url", "it is required: redis://HOST:PORT/0, rediss:// for TLS, or unix:///PATH")
@@ -203,6 +210,21 @@ def _store(root: Table) -> str | None:
     except Misconfigured as error:  # which repeats nothing of it: there may be a password in it
         raise table.wrong("url", str(error)) from None
     return url
+
+
+def _denylist(root: Table) -> Denylist:
+    """Return what is revoked: in the store, else in this process alone."""
+    table, store = root.table("store"), _store(root)
+    if table is None:
+        return Denylist()
+    when_unknown = table.text("revocation_when_unknown")
+    if when_unknown not in (None, "refuse", "allow"):
+        raise table.wrong("revocation_when_unknown", '"refuse" or "allow" is expected')
+    return Denylist(
+        store,
+        when_unknown="allow" if when_unknown == "allow" else "refuse",
+        every_request=table.flag("every_request") or False,
+    )
 
 
 def _snapshot(table: Table) -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..access.policy import all_of, any_of, anyone, authenticated, claim, none_of, roles, scopes
 from ..access.routes import by_route
 from ..errors import Misconfigured, shown
+from .openapi import read_openapi
 from .values import WrongConfig
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def read_routes(root: Table) -> Policy:
     rows: list[tuple[Sequence[str] | None, str, Policy]] = []
     encoded: list[str] = []
     for table in tables:
+        if table.has("openapi"):
+            rows += read_openapi(table)
+            continue
         row = _row(table)
         try:
             by_route([row])  # so that what is wrong is said of this table
@@ -42,7 +46,7 @@ def read_routes(root: Table) -> Policy:
 
 
 def _row(table: Table) -> tuple[Sequence[str] | None, str, Policy]:
-    table.only(("path", "methods", "allow", "encoded", *_CONDITIONS), ("openapi", "shadow", "audit"))
+    table.only(("path", "methods", "allow", "encoded", "openapi", *_CONDITIONS), ("shadow", "audit"))
     path = table.text("path")
     if path is None:
         raise table.wrong("path", "it is required")

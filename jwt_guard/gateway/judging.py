@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..access.challenge import refusal
@@ -15,14 +16,19 @@ from ..decision import Allow, Deny
 from ..errors import InsufficientScope, MethodNotAllowed, Unavailable
 from ..messages import Response
 from ..observing.log import log_refusal
-from ..runners.awaiting import run
+from ..observing.observer import Circumstances, told
+from ..runners.awaiting import begun
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from ..access.guard import Guard
     from ..decision import Decision
     from ..errors import GuardError
     from ..messages import Request
+    from ..observing.observer import Observer
     from .identity import IdentityHeaders
+    from .identity_token import IdentityToken
 
 __all__ = ["Judge"]
 
@@ -34,8 +40,10 @@ class Judge:
     """One guard, what the upstream is told, and how long an answer may take (seconds)."""
 
     guard: Guard
-    identity: IdentityHeaders
+    identity: IdentityHeaders | IdentityToken
     answer_within: float = 0.1
+    observe: Observer | None = None
+    """Is told of each decision."""
 
     def glance(self, request: Request) -> Decision | None:
         """Return the decision where it takes no wait, else None: then ask :meth:`decide`."""
@@ -44,14 +52,29 @@ class Judge:
             return None
         return self.guard.glance(sent[0] if sent else None, request)
 
+    def begin(self, request: Request) -> Decision | Awaitable[Decision]:
+        """Return the decision, or what to await for it where it takes a wait; :meth:`glance` is not asked again."""
+        answer = begun(self.guard.decide(request))
+        return answer[0] if isinstance(answer, tuple) else self._in_time(answer)
+
     async def decide(self, request: Request) -> Decision:
         """Return the decision; that we cannot tell where it takes longer than it may."""
-        decision = self.glance(request)
-        if decision is not None:
-            return decision
+        began = perf_counter()
+        glanced = self.glance(request)
+        answer = self.begin(request) if glanced is None else glanced
+        decision = answer if isinstance(answer, Allow | Deny) else await answer
+        self.tell(request, decision, began, remembered=glanced is not None)
+        return decision
+
+    def tell(self, request: Request, decision: Decision, began: float, *, remembered: bool = False) -> None:
+        """Tell who observes of *decision*, which took since *began* (``perf_counter()``)."""
+        if self.observe is not None:
+            told(self.observe, request, decision, Circumstances(perf_counter() - began, remembered))
+
+    async def _in_time(self, answer: Awaitable[Decision]) -> Decision:
         try:
             async with asyncio.timeout(self.answer_within):
-                return await run(self.guard.decide(request))
+                return await answer
         except TimeoutError:
             return Deny(Unavailable("there was no answer in time", retry_after=1))
 

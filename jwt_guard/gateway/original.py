@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..messages import Request
     from .settings import Family
 
-__all__ = ["EXT_AUTHZ", "NotTrusted", "OriginalRequest", "original", "prefixed"]
+__all__ = ["EXT_AUTHZ", "NotTrusted", "OriginalRequest", "meant", "original", "prefixed"]
 
 EXT_AUTHZ = "/ext_authz"
 """What Envoy puts before the path of the request that it asks about over HTTP."""
@@ -80,6 +80,14 @@ def prefixed(asked: Request) -> OriginalRequest:
     if target == asked.path:
         raise MalformedRequest("the path has not the prefix of ext_authz")
     return _about(_method(asked.method), _target(_with_query(target, asked)), asked)
+
+
+def meant(method: str, target: str, asked: Request) -> OriginalRequest:
+    """Return the request that Envoy asks about over gRPC, where method and target have fields of their own.
+
+    Raises MalformedRequest where they name no request.
+    """
+    return _about(_method(method), _target(target), asked)
 
 
 def _named(asked: Request, method_header: str, target_header: str) -> tuple[str, str] | None:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from ..errors import Misconfigured, shown
 from .identity import IdentityHeaders
+from .identity_token import IdentityToken
 
-__all__ = ["Address", "Family", "Settings", "address", "believes"]
+__all__ = ["Address", "Family", "ProxySettings", "Settings", "address", "believes"]
 
 Family: TypeAlias = Literal["x-original", "x-forwarded"]
 """Which headers name the original request."""
@@ -22,6 +23,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _MOST_PORT = 65_535
 _FAMILIES = ("x-original", "x-forwarded")
 _MOST_SECONDS = 60.0
+_MOST_WAIT = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,26 @@ def address(text: str) -> Address:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The ``[gateway.proxy]`` of guard.toml: how what is let in goes on to the upstream.  Raises Misconfigured."""
+
+    connect_timeout: float = 5.0
+    """Seconds until there is a connection to the upstream."""
+    answer_timeout: float = 60.0
+    """Seconds until its answer begins, counted from the last octet that it was sent."""
+    keep_host: bool = True
+    """Whether the upstream sees the host that the client asked for; else its own."""
+    pass_authorization: bool = False
+    """Whether the upstream sees the client's ``Authorization``, by which it could ask others in their name."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("connect_timeout", "answer_timeout"):
+            if not 0 < getattr(self, name) <= _MOST_WAIT:
+                raise Misconfigured(f"{name}: a number of seconds above 0, and at most a day, is expected")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The ``[gateway]`` of guard.toml.  Raises Misconfigured."""
 
@@ -70,8 +92,10 @@ class Settings:
     """Which headers name the original request; None: the one family that was sent."""
     upstream: str | None = None
     """Where the reverse proxy sends what is let in; None: forward-auth alone."""
-    identity: IdentityHeaders = field(default_factory=IdentityHeaders)
+    identity: IdentityHeaders | IdentityToken = field(default_factory=IdentityHeaders)
     """What the upstream is told."""
+    proxy: ProxySettings = ProxySettings()
+    """How what is let in goes on to it."""
     answer_within: float = 0.1
     """Seconds after which the answer is that we cannot tell."""
     networks: tuple[Network, ...] = field(init=False, repr=False)
@@ -79,7 +103,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check everything."""
         for name in ("listen", "grpc_listen", "admin_listen"):
-            text = getattr(self, name)
+            text: str = getattr(self, name)
             if text is None and name != "listen":
                 continue
             try:
@@ -90,6 +114,8 @@ class Settings:
             raise Misconfigured(f"forwarded: {' or '.join(_FAMILIES)} is expected")
         if self.upstream is not None:
             _check_upstream(self.upstream)
+        if isinstance(self.identity, IdentityToken) and self.identity.is_bearer and self.proxy.pass_authorization:
+            raise Misconfigured("proxy: Authorization is the client's or the identity token, and not both")
         if not 0 < self.answer_within <= _MOST_SECONDS:
             raise Misconfigured("answer_within: a number of seconds above 0, and at most 60, is expected")
         object.__setattr__(self, "networks", tuple(map(_network, self.trusted_proxies)))

@@ -110,6 +110,9 @@ class GuardMiddleware:
     seconds after its token is over; None: it may stay.  Raises Misconfigured for a grace that is neither.
     """
 
+    decides_at_sight = True
+    """Whether a header may be enough, without a request to show to anybody."""
+
     def __init__(self, app: App, guard: Guard, *, preflight_passes: bool = True, grace: float | None = 0) -> None:
         self.app = app
         self.guard = guard
@@ -132,7 +135,7 @@ class GuardMiddleware:
                 authorization = value
             elif name == b"accept":
                 asks_for_events = asks_for_events or EVENTS in value
-        is_plain = is_one and authorization is not None and scope.get("method") != "OPTIONS"
+        is_plain = is_one and authorization is not None and scope.get("method") != "OPTIONS" and self.decides_at_sight
         decision = guard.at_sight(cast("bytes", authorization)) if is_plain else None
         if decision is None:
             decision = await self._decided(scope, authorization, is_one=is_one)

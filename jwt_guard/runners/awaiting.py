@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..flow import Alone, Call, Fetch, Later, Pause, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from ..flow import Flow, Need
 
-__all__ = ["run"]
+__all__ = ["begun", "run"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,15 @@ async def run(flow: Flow[T]) -> T:
         result: T = stop.value
         return result
     return await _answered(flow, need)
+
+
+def begun(flow: Flow[T]) -> tuple[T] | Coroutine[Any, Any, T]:
+    """Return what *flow* returns, in a tuple, where it needs nothing; else what to await for it."""
+    try:
+        need = next(flow)
+    except StopIteration as stop:
+        return (stop.value,)
+    return _answered(flow, need)
 
 
 async def _answered(flow: Flow[T], need: Need) -> T:

@@ -17,11 +17,28 @@ if TYPE_CHECKING:
 
     from ..flow import Fetch, Trust
 
-__all__ = ["context", "fetched"]
+__all__ = ["context", "fetch_counts", "fetched"]
+
+_counts = {"answered": 0, "failed": 0}  # changed on the one loop that fetches run on
+
+
+def fetch_counts() -> Mapping[str, int]:
+    """Return how many fetches of this process were answered, and how many failed."""
+    return dict(_counts)
 
 
 async def fetched(need: Fetch) -> Reply:
     """Answer *need*, on an asyncio loop; raises FetchFailed for everything that can go wrong."""
+    try:
+        reply = await _fetched(need)
+    except FetchFailed:
+        _counts["failed"] += 1
+        raise
+    _counts["answered"] += 1
+    return reply
+
+
+async def _fetched(need: Fetch) -> Reply:
     try:
         async with asyncio.timeout(need.deadline):
             return await _get(need)

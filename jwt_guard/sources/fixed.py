@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,20 @@ __all__ = ["FixedKeys", "fixed", "shared_secret"]
 
 _DEPTH = 16
 _MOST_OCTETS = 1_048_576
+_PUBLIC = ("kty", "kid", "alg", "use", "key_ops", "n", "e", "crv", "x", "y", "pub")
 
 
 class FixedKeys:
     """A key source that has all its keys."""
 
-    __slots__ = ("algorithms", "keys")
+    __slots__ = ("algorithms", "keys", "published")
     remembered = True
     """What its keys have vouched for may be remembered."""
 
-    def __init__(self, keys: KeySet) -> None:
+    def __init__(self, keys: KeySet, published: Sequence[Mapping[str, Any]] | bytes = ()) -> None:
         self.keys = keys
+        self.published = published
+        """The same as it was given, JWKs or one PEM, for those who hand public keys on: nothing secret is in it."""
         self.algorithms = frozenset(alg for key in keys.keys for alg in key.verifiers)
         """Every algorithm that one of the keys may be used with."""
 
@@ -57,7 +60,7 @@ def fixed(material: Mapping[str, Any] | str | bytes | Path) -> FixedKeys:
     skipped, and ``source.keys.skipped`` says why.
     """
     try:
-        return FixedKeys(_read(material))
+        return FixedKeys(*_read(material))
     except KeyUnusable as error:
         raise Misconfigured(f"fixed keys: {error}") from None
 
@@ -73,7 +76,9 @@ def shared_secret(secret: str | bytes, *, shortest: int | None = None) -> FixedK
         raise Misconfigured(f"shared secret: {error}") from None
 
 
-def _read(material: Mapping[str, Any] | str | bytes | Path) -> KeySet:
+def _read(
+    material: Mapping[str, Any] | str | bytes | Path,
+) -> tuple[KeySet, Sequence[Mapping[str, Any]] | bytes]:
     if isinstance(material, Path):
         try:
             with material.open("rb") as file:
@@ -89,14 +94,19 @@ def _read(material: Mapping[str, Any] | str | bytes | Path) -> KeySet:
     else:
         raise KeyUnusable("they are given as a JWK, a JWK Set, a PEM text, or the Path of a file")
     if not octets.lstrip().startswith(b"{"):
-        return KeySet((key_from_pem(octets),))
+        return KeySet((key_from_pem(octets),)), octets
     try:
         return _from_object(json_object(octets, _DEPTH))
     except NotStrictJson as error:
         raise KeyUnusable(f"the key {error}") from None
 
 
-def _from_object(document: dict[str, Any]) -> KeySet:
+def _from_object(document: dict[str, Any]) -> tuple[KeySet, Sequence[Mapping[str, Any]]]:
     if "keys" in document:
-        return key_set_from_jwks(document, symmetric=True)
-    return KeySet((key_from_jwk(document),))
+        return key_set_from_jwks(document, symmetric=True), tuple(map(_public, document["keys"]))
+    return KeySet((key_from_jwk(document),)), (_public(document),)
+
+
+def _public(jwk: object) -> Mapping[str, Any]:
+    members = jwk if isinstance(jwk, Mapping) and jwk.get("kty") != "oct" else {}
+    return {name: members[name] for name in _PUBLIC if name in members}

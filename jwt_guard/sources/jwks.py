@@ -163,6 +163,10 @@ class RemoteKeys:
         self._copies = Copies(name, settings.store, folder, clock)
         self._watchers: dict[WeakMethod[Callable[[Key], None]], None] = {}
 
+    def where(self, seconds: float = 5.0) -> Flow[str]:
+        """Return where the keys are, for others who fetch them themselves.  Raises FetchFailed."""
+        return (yield from self._locate(False, seconds))  # noqa: FBT003 - a Locate
+
     def __call__(self, token: UnverifiedToken) -> Key | Flow[Key]:
         """Return the key that *token* means, at once where it is known; else a flow that asks the issuer.
 
@@ -248,6 +252,12 @@ class RemoteKeys:
             last_error=None if self.last_error is None else str(self.last_error),
             unknown_keys_per_minute=self._allowance.per_minute(now),
         )
+
+    def made_ready(self) -> Flow[None]:
+        """Fetch the set where there is none, so that nobody need wait for it later; that it fails is no error."""
+        now = self._clock()
+        if self._usable(now) is None:
+            yield from alone(self, partial(self._refresh, now, waited=True), self.settings.timeout)
 
     # --- asking ---------------------------------------------------------------------------------------
 

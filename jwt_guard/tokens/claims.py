@@ -88,6 +88,8 @@ class Rule:
     """(statement, now) → seconds since the epoch until which the yes holds; raises ClaimRejected."""
     every_time: bool = False
     """True: the answer depends on more than the token and the time, so a remembered yes does not do."""
+    means: tuple[object, ...] = ()
+    """Which function made it, and of what, for those who say it in another language; empty: only it itself can tell."""
 
 
 def check(statement: Statement, rules: Iterable[Rule], now: float) -> float:
@@ -201,7 +203,7 @@ def has(claim: str, *others: str, advice: str | None = None) -> Rule:
                 return FOREVER
         raise ClaimRejected(either, "is required", advice=advice)
 
-    return Rule(claim, f"{either} is there", holds_until)
+    return Rule(claim, f"{either} is there", holds_until, means=("has", names))
 
 
 def one_of(claim: str, values: frozenset[str], *, advice: str) -> Rule:
@@ -214,7 +216,7 @@ def one_of(claim: str, values: frozenset[str], *, advice: str) -> Rule:
             raise ClaimRejected(claim, "is not one we take", expected=expected, got=value, advice=advice)
         return FOREVER
 
-    return Rule(claim, f"{claim} is {_one_of(expected)}", holds_until)
+    return Rule(claim, f"{claim} is {_one_of(expected)}", holds_until, means=("one_of", claim, values))
 
 
 # --- from when to when -------------------------------------------------------------------------------
@@ -351,7 +353,7 @@ def access_token(known_by: tuple[str, ...] = (), never: tuple[str, ...] = ()) ->
             raise ClaimRejected(missing, "is missing", expected="an access token", got=got)
         return FOREVER
 
-    return Rule("kind", "it is an access token", holds_until)
+    return Rule("kind", "it is an access token", holds_until, means=("access_token", known_by, never))
 
 
 @cache  # always the same rule, so that a provider of ID tokens can be told by it

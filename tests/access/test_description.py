@@ -51,7 +51,9 @@ def test_each_policy_says_what_it_asks_for(policy: Policy, expected: Description
 
 
 def test_routes_say_their_paths_and_methods() -> None:
-    (one, two) = described(by_route([("GET", "/a/{x}", scopes("a")), (None, "/b/**", function)], encoded=["/b/**"])).routes
+    (one, two) = described(
+        by_route([("GET", "/a/{x}", scopes("a")), (None, "/b/**", function)], encoded=["/b/**"])
+    ).routes
 
     assert ("/a/{x}", ("a", None), False, False) == (one.path, one.pieces, one.deep, one.opaque)
     assert ((frozenset({"GET", "HEAD"}), A),) == one.policies

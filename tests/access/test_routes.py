@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jwt_guard import anyone, authenticated, by_route, none_of, scopes
-from jwt_guard.access.policy import Policy, is_open
+from jwt_guard.access.policy import Policy, is_open, is_settled_for
 from jwt_guard.access.routes import segments
 from jwt_guard.credentials import Credentials, ReadOnly
 from jwt_guard.decision import Allow, Decision
@@ -289,3 +289,27 @@ def test_what_no_route_can_be_told_of_is_not_let_in_by_none_of(path: str) -> Non
 
 def test_a_wrong_method_is_no_no_for_none_of() -> None:
     assert not let_in(none_of(by_route([("POST", "/orders", authenticated())])), "/orders")
+
+
+def test_what_a_route_said_it_says_again_where_it_asks_for_nothing_but_credentials() -> None:
+    def own(_request: object, credentials: Credentials) -> Decision:
+        return Allow(credentials)
+
+    policy = by_route(
+        [
+            ("GET", "/orders", scopes("read")),
+            (None, "/own", own),
+            (None, "/inner/**", by_route([("GET", "/inner/y", own)])),
+        ]
+    )
+    expected = {"/orders": True, "/own": False, "/inner/x": False, "/inner/y": False, "//": False}
+    assert expected == {path: is_settled_for(policy, PlainRequest("GET", path)) for path in expected}
+    assert is_settled_for(scopes("read"), PlainRequest("GET", "/"))
+    assert not is_settled_for(own, PlainRequest("GET", "/"))
+
+
+def test_a_path_may_be_too_long_to_be_remembered_and_is_the_same() -> None:
+    policy = by_route([(None, "/{id}", authenticated())])
+    for length in (1, 255, 256, 5_000):
+        assert let_in(policy, "/" + "x" * length)
+        assert not let_in(policy, "//" + "x" * length)

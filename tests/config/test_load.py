@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import jwt_guard
-from jwt_guard import Allow, Deny, Guard, InsufficientScope, Memory, Misconfigured
+from jwt_guard import Allow, Deny, Denylist, Guard, InsufficientScope, Memory, Misconfigured
 from jwt_guard.config.values import WrongConfig
 from jwt_guard.errors import AmbiguousPath, ClaimRejected, GuardError, MethodNotAllowed, MissingToken
 from jwt_guard.issuing.issuer import sign
@@ -390,6 +390,7 @@ def test_a_certificate_file_is_looked_at_when_it_is_named(write: Write, tmp_path
     assert str(tmp_path / "ca.pem") == source.settings.trust.ca_file
 
 
+STORE_HERE = "redis://127.0.0.1:6379/0"
 STORE = "rediss://guard:hidden@redis.test:6380/3"
 
 
@@ -416,6 +417,35 @@ def test_a_store_needs_no_table_of_keys(write: Write) -> None:
 
     assert isinstance(source, RemoteKeys)
     assert (STORE, None) == (source.settings.store, source.settings.snapshot)
+
+
+def test_what_is_revoked_is_held_here_alone_without_a_store(write: Write) -> None:
+    denylist = jwt_guard.load(write(SHOP)).revoked
+
+    assert isinstance(denylist, Denylist)
+    assert (None, True) == (denylist._store, denylist.is_known())
+
+
+@pytest.mark.parametrize(
+    ("more", "when_unknown", "every_request"),
+    [
+        ("", "refuse", False),
+        ("revocation_when_unknown = 'refuse'\nevery_request = false", "refuse", False),
+        ("revocation_when_unknown = 'allow'", "allow", False),
+        ("every_request = true", "refuse", True),
+    ],
+)
+def test_what_is_revoked_is_in_the_store_and_the_file_says_how_it_is_asked(
+    write: Write, more: str, when_unknown: str, every_request: bool
+) -> None:
+    denylist = jwt_guard.load(write(f"{SHOP}[store]\nurl = '{STORE_HERE}'\n{more}")).revoked
+
+    assert isinstance(denylist, Denylist)
+    assert (STORE_HERE, when_unknown, every_request) == (
+        denylist._store,
+        denylist._when_unknown,
+        denylist._every_request,
+    )
 
 
 def test_a_store_without_its_package_is_refused_with_how_to_get_it(
@@ -503,10 +533,10 @@ def refused(file: Path) -> WrongConfig:
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
-        ("[gateway]\nlisten = 'x'", "", "[gateway] is not supported by this version"),
+        ("[gateway]\nlisten = 'x'", "gateway.listen", "HOST:PORT or unix:PATH is expected"),
         ("[fhir]", "", "[fhir] is not supported by this version"),
         ("[[audit]]", "", "[[audit]] is not supported by this version"),
-        ("openapi = 'x.yaml'", "", "openapi is not supported by this version"),
+        ("audit = 'x.log'", "", "audit is not supported by this version"),
         ("relm = 'x'", "relm", "there is no such key; did you mean realm?"),
         ("[provider.x]", "provider", "there is no such key; did you mean providers?"),
         ("[gatewey]", "gatewey", "there is no such key; did you mean gateway?"),
@@ -538,9 +568,13 @@ def refused(file: Path) -> WrongConfig:
         ("[store]\nurl = 'localhost:6379'", "store.url", f"the store cannot be asked: its URL is {STORES}"),
         ("[store]\nurl = 'file:///var/keys'", "store.url", f"the store cannot be asked: its URL is {STORES}"),
         ("[store]\nulr = 'x'", "store.ulr", "there is no such key; did you mean url?"),
-        ("[store]\nrevocation_when_unknown = 'allow'", "store",
-         "'revocation_when_unknown' is not supported by this version"),
-        ("[store]\nevery_request = true", "store", "'every_request' is not supported by this version"),
+        (f"[store]\nurl = '{STORE_HERE}'\nrevocation_when_unknown = 'maybe'", "store.revocation_when_unknown",
+         '"refuse" or "allow" is expected'),
+        (f"[store]\nurl = '{STORE_HERE}'\nrevocation_when_unknown = ''", "store.revocation_when_unknown",
+         '"refuse" or "allow" is expected'),
+        (f"[store]\nurl = '{STORE_HERE}'\nevery_request = 1", "store.every_request",
+         "true or false is expected, not a whole number"),
+        ("[store]\nevery_request = true", "store.url", f"it is required: {STORES}"),
         ("store = 'redis://127.0.0.1'", "store", "a table is expected, not a text"),
         ("[keys]\nsnapshot = ''", "keys.snapshot", "the name of a folder is expected, not an empty text"),
         ("[keys]\nsnapshot = true", "keys.snapshot", "a text is expected, not true or false"),
@@ -624,13 +658,12 @@ ELSEWHERE = "say where they are (discovery_url, jwks_url, jwks_file, pem_file, s
         ({"typ": True}, "typ", "a text or a list of texts is expected, not true or false"),
         ({"remember": "yes"}, "remember", "true or false is expected, not a text"),
         ({"remeber": True}, "remeber", "there is no such key; did you mean remember?"),
-        ({"introspection_url": "x"}, "", "'introspection_url' is not supported by this version"),
-        ({"client_id": "x"}, "", "'client_id' is not supported by this version"),
+        ({"client_id": "x"}, "client_id", "that is for introspection_url, which is not there"),
         ({"audiense": "x"}, "audiense", "there is no such key; did you mean audience?"),
-        ({"profile": "smart"}, "profile", "smart is not supported by this version"),
+        ({"profile": "client_assertion"}, "profile", "client_assertion is not supported by this version"),
         ({"profile": "keyclok"}, "profile", "there is no such profile; did you mean keycloak?"),
         ({"profile": ""}, "profile", "there is no such profile; known here: auth0, authentik, cognito, entra, "),
-        ({"client": "api"}, "client", "that is for profile = 'keycloak'"),
+        ({"client": "api"}, "client", "that is for profile = 'id_token' or 'keycloak'"),
         ({"shortest_secret": 16}, "shortest_secret", "that is for secret and salt"),
         ({"secret": "x"}, "", "the keys are in one place only, not in jwks_file and secret"),
         ({"jwks_file": None, "secret": ""}, "secret", "the secret is empty or blank"),
@@ -879,7 +912,8 @@ CONDITIONS = "scopes, roles, claims, any_of, all_of, none_of"
          "there is no such key; did you mean scopes?"),
         ('path = "/x"\nany_of = [{ all_of = [{ scopes = 1 }] }]', "any_of[1].all_of[1].scopes",
          "a text or a list of texts is expected, not a whole number"),
-        ('path = "/x"\nopenapi = "x.yaml"', "", "'openapi' is not supported by this version"),
+        ('path = "/x"\nopenapi = "x.yaml"', "path", "there is no such key; known here: allow, base, openapi"),
+        ('path = "/x"\nshadow = "x.toml"', "", "'shadow' is not supported by this version"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_route_is_said_with_its_place(write: Write, route: str, key: str, reason: str) -> None:

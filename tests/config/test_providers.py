@@ -13,7 +13,19 @@ import jwt_guard
 from jwt_guard import Provider
 from jwt_guard.config import providers
 from jwt_guard.config.values import WrongConfig
-from jwt_guard.providers import auth0, authentik, cognito, entra, google_id_token, keycloak, okta, rfc9068, zitadel
+from jwt_guard.providers import (
+    auth0,
+    authentik,
+    cognito,
+    entra,
+    google_id_token,
+    id_token,
+    keycloak,
+    okta,
+    rfc9068,
+    smart,
+    zitadel,
+)
 from jwt_guard.sources.jwks import RemoteKeys
 from tests.support.issuers import who
 from tests.support.keys import public_jwk
@@ -22,6 +34,7 @@ TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
 OTHER = "82229342-1101-4ab6-817b-70c0747630f3"
 HTTPS = "https://id.test"
 SERVER = "https://shop.okta.com/oauth2/default"
+FHIR = "https://ehr.test/fhir"
 
 PROFILES: dict[str, tuple[dict[str, Any], Provider]] = {
     "auth0": (
@@ -35,6 +48,20 @@ PROFILES: dict[str, tuple[dict[str, Any], Provider]] = {
     "cognito": (
         {"profile": "cognito", "region": "eu-west-1", "pool": "eu-west-1_AbC", "clients": ["one", "two"]},
         cognito("eu-west-1", "eu-west-1_AbC", ("one", "two"), name="shop"),
+    ),
+    "cognito with the other issuer": (
+        {
+            "profile": "cognito",
+            "region": "eu-west-1",
+            "pool": "eu-west-1_AbC",
+            "clients": "one",
+            "issuer_type": "UPDATED",
+        },
+        cognito("eu-west-1", "eu-west-1_AbC", ("one",), issuer_type="UPDATED", name="shop"),
+    ),
+    "entra, an external tenant": (
+        {"profile": "entra", "tenant": TENANT, "audience": "orders", "host": "contoso.ciamlogin.com"},
+        entra(TENANT, ("orders",), host="contoso.ciamlogin.com", name="shop"),
     ),
     "entra, one tenant": (
         {"profile": "entra", "tenant": TENANT, "audience": "orders"},
@@ -52,6 +79,32 @@ PROFILES: dict[str, tuple[dict[str, Any], Provider]] = {
         {"profile": "google_id_token", "audience": "orders", "hd": "example.com"},
         google_id_token(("orders",), "example.com", name="shop"),
     ),
+    "id_token": (
+        {"profile": "id_token", "issuer": HTTPS, "client": "app"},
+        id_token((HTTPS,), "app", name="shop"),
+    ),
+    "id_token, all of it": (
+        {
+            "profile": "id_token",
+            "issuer": HTTPS,
+            "client": "app",
+            "trusted_audiences": "other",
+            "fhir_base": FHIR,
+            "fhir_users_of_other_servers_are_taken": True,
+            "exp_may_be_missing": True,
+            "iat_may_be_missing": True,
+        },
+        id_token(
+            HTTPS,
+            "app",
+            trusted_audiences=["other"],
+            fhir_base=FHIR,
+            fhir_users_of_other_servers_are_taken=True,
+            exp_may_be_missing=True,
+            iat_may_be_missing=True,
+            name="shop",
+        ),
+    ),
     "keycloak": (
         {"profile": "keycloak", "issuer": HTTPS, "audience": "orders", "client": "api"},
         keycloak((HTTPS,), ("orders",), "api", name="shop"),
@@ -63,6 +116,10 @@ PROFILES: dict[str, tuple[dict[str, Any], Provider]] = {
     "rfc9068": (
         {"profile": "rfc9068", "issuer": HTTPS, "audience": "orders"},
         rfc9068((HTTPS,), ("orders",), name="shop"),
+    ),
+    "smart": (
+        {"profile": "smart", "issuer": HTTPS, "audience": FHIR},
+        smart((HTTPS,), (FHIR,), name="shop"),
     ),
     "zitadel": (
         {"profile": "zitadel", "issuer": HTTPS, "audience": "orders", "project": "p"},
@@ -93,7 +150,7 @@ def test_a_profile_is_in_a_file_what_it_is_in_python(read: Read, keys: dict[str,
     found = read("[keys]\ntimeout = 2.5", **keys)
 
     for part in ("name", "issuers", "typ", "required", "claims", "is_machine", "extra_rules", "audience_claim", "kind",
-                 "key_issuer", "allowed"):  # fmt: skip
+                 "key_issuer", "allowed", "exp_may_be_missing"):  # fmt: skip
         assert getattr(expected, part) == getattr(found, part), part
     assert set(expected.audience) == set(found.audience)
     assert isinstance(found.source, RemoteKeys)
@@ -103,7 +160,11 @@ def test_a_profile_is_in_a_file_what_it_is_in_python(read: Read, keys: dict[str,
 
 
 def test_every_profile_is_tried() -> None:
-    assert {name for name in providers._PROFILES if name} == {keys["profile"] for keys, _ in PROFILES.values()}
+    elsewhere = {"hti_launch", "joat_tokens", "koppeltaal"}  # in test_koppeltaal.py and test_joat.py
+
+    assert {name for name in providers._PROFILES if name} - elsewhere == {
+        keys["profile"] for keys, _ in PROFILES.values()
+    }
 
 
 @pytest.mark.parametrize(("keys", "expected"), PROFILES.values(), ids=PROFILES)
@@ -145,6 +206,8 @@ ENTRA = {"profile": "entra", "tenant": TENANT, "audience": "orders"}
 COGNITO = {"profile": "cognito", "region": "eu-west-1", "pool": "eu-west-1_AbC", "clients": "one"}
 GOOGLE = {"profile": "google_id_token", "audience": "orders"}
 PLAIN = {"issuer": HTTPS, "audience": "orders"}
+LOGINS = {"profile": "id_token", "issuer": HTTPS, "client": "app"}
+SMART = {"profile": "smart", "issuer": HTTPS, "audience": FHIR}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +230,19 @@ PLAIN = {"issuer": HTTPS, "audience": "orders"}
         ({**COGNITO, "clients": None}, "clients", "it is required: the ids of the app clients"),
         ({**COGNITO, "pool": "us-east-1_AbC"}, "", "pool is the id of a user pool in that region"),
         ({**COGNITO, "audience": "a"}, "audience", "profile = 'cognito' knows it from region, pool, clients"),
-        ({**COGNITO, "client": "a"}, "client", "that is for profile = 'keycloak'"),
-        ({**COGNITO, "client_id": "a"}, "", "'client_id' is not supported by this version"),
+        ({**COGNITO, "client": "a"}, "client", "that is for profile = 'id_token' or 'keycloak'"),
+        ({**LOGINS, "client": None}, "client", "it is required: the client_id at the issuer"),
+        ({**LOGINS, "client": ["app"]}, "client", "a text is expected, not a list"),
+        ({**LOGINS, "audience": "app"}, "audience", "profile = 'id_token' knows it from issuer, client"),
+        ({**LOGINS, "exp_may_be_missing": "yes"}, "exp_may_be_missing", "true or false is expected, not a text"),
+        ({**LOGINS, "fhir_base": "ehr/fhir"}, "", "fhir_base is the URL of a FHIR server"),
+        ({**LOGINS, "trusted_audiences": []}, "trusted_audiences", "a text or a list of texts is expected"),
+        ({**PLAIN, "exp_may_be_missing": True}, "exp_may_be_missing", "that is for profile = 'id_token'"),
+        ({**PLAIN, "profile": "smart"}, "", "audience is the base URL of the FHIR server"),
+        ({**SMART, "issuer": "http://id.test"}, "", "its host is not in plain_http_hosts"),
+        ({**COGNITO, "issuer_type": "updated"}, "", "issuer_type is ORIGINAL or UPDATED, as the user pool has it"),
+        ({**ENTRA, "issuer_type": "UPDATED"}, "issuer_type", "that is for profile = 'cognito'"),
+        ({**COGNITO, "client_id": "a"}, "client_id", "that is for introspection_url, which is not there"),
         ({**GOOGLE, "hd": "*"}, "", "hd is a domain of Google Workspace"),
         ({**GOOGLE, "audience": None}, "audience", "it is required"),
         ({"profile": "auth0", "audience": "a"}, "domain", "it is required: the tenant's own, as in shop.eu.auth0.com"),

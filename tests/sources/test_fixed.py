@@ -185,3 +185,14 @@ def test_keys_in_hand_are_always_there_and_rule_out_what_they_have_not() -> None
     assert not source.rules_out(parse(mint(header={"kid": "a"})).header)
     assert source.rules_out(parse(mint(header={"kid": "b"})).header)
     assert source.rules_out(parse(mint(header={"kid": "a"}, alg="RS256")).header)
+
+
+def test_what_may_be_handed_on_is_public() -> None:
+    private = {**keys.public_jwk("ES256", kid="a"), "d": "AAAA"}
+    document = {"keys": [private, keys.public_jwk("HS256", kid="b"), keys.public_jwk("RS256", use="enc"), 1]}
+    found = fixed(document).published
+
+    assert [keys.public_jwk("ES256", kid="a"), {}, keys.public_jwk("RS256", use="enc"), {}] == list(found)
+    assert [keys.public_jwk("ES256")] == list(fixed(keys.public_jwk("ES256")).published)
+    assert keys.pem("ES256") == fixed(keys.pem("ES256")).published
+    assert () == shared_secret(keys.secret()).published

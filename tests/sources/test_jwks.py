@@ -73,6 +73,22 @@ def kid_of(played: Played) -> str | None:
     return played.value.kid
 
 
+# --- before anybody asks -----------------------------------------------------------------------------
+
+
+def test_a_set_that_was_made_ready_need_not_be_waited_for() -> None:
+    ask = Asked()
+    assert [URL] == play(ask.source.made_ready, key_set("a")).fetched
+    assert [] == ask().fetched
+    assert [] == play(ask.source.made_ready).fetched
+
+
+def test_a_set_that_cannot_be_made_ready_is_no_error() -> None:
+    ask = Asked(timeout=1)
+    assert None is play(ask.source.made_ready, down, down, down).error
+    assert not ask.source.state().usable
+
+
 # --- known keys --------------------------------------------------------------------------------------
 
 
@@ -1176,3 +1192,7 @@ def test_a_set_that_was_long_under_way_to_the_store_brings_no_removed_key_back()
     assert [URL] == refreshed.fetched
     assert ours.keys is not None
     assert {"a"} == ours.keys.kids
+
+
+def test_where_the_keys_are_can_be_told_to_others() -> None:
+    assert URL == play(jwks(URL).where).value
