@@ -36,7 +36,19 @@ __all__ = ["find", "guard_from", "load", "read"]
 
 _VARIABLE = "JWT_GUARD_CONFIG"
 _USUAL = "guard.toml"
-_KNOWN = ("realm", "providers", "routes", "tokens", "resource", "keys", "store", "memory", "limits", "gateway", "shadow")
+_KNOWN = (
+    "realm",
+    "providers",
+    "routes",
+    "tokens",
+    "resource",
+    "keys",
+    "store",
+    "memory",
+    "limits",
+    "gateway",
+    "shadow",
+)
 _LATER = ("fhir", "audit")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
 _DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from ..access.denylist import Denylist
 from ..access.resolver import is_same
 from ..errors import Misconfigured, shown
 from ..runners.awaiting import run
@@ -73,6 +74,9 @@ async def warmed(doors: Doors) -> Doors:
     """Return *doors* when the issuers have been asked for their keys, or have had their time."""
     sources = [provider.source for provider in doors.judge.guard.providers]
     asked = [run(source.made_ready()) for source in sources if isinstance(source, RemoteKeys)]
+    revoked = doors.judge.guard.revoked
+    if isinstance(revoked, Denylist):
+        asked.append(run(revoked.freshened()))  # else the first of those who ask would wait for the store
     try:
         async with asyncio.timeout(_LONGEST_WARMING):
             await asyncio.gather(*asked, return_exceptions=True)

@@ -36,7 +36,19 @@ GOALS = [
 def test_every_goal_gets_a_figure_and_a_verdict() -> None:
     drawn = HERE / "docs" / "figures" / "verification.svg"
     before = drawn.read_bytes()
-    words = [sys.executable, "-W", "ignore", "-m", "benchmarks", "cold", "issuing", "refusals", "imports", "--rounds", "2"]
+    words = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "benchmarks",
+        "cold",
+        "issuing",
+        "refusals",
+        "imports",
+        "--rounds",
+        "2",
+    ]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=HERE, timeout=120, check=False)
 
     assert 0 == ran.returncode, ran.stderr

@@ -127,7 +127,7 @@ def test_output_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
 # --- what is not a command ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["serve", "export", "fhir-demo"])
+@pytest.mark.parametrize("command", ["fhir-demo"])
 def test_commands_of_later_versions_are_refused_by_name(run: Run, command: str) -> None:
     assert (2, "", f"jwt-guard: {command} is not part of this version\n") == run(command, "--help")
 

@@ -543,7 +543,10 @@ def refused(file: Path) -> WrongConfig:
         (
             "xyz = 1",
             "xyz",
-            "there is no such key; known here: keys, limits, memory, providers, realm, resource, routes, store, tokens",
+            (
+                "there is no such key; known here: gateway, keys, limits, memory, providers, realm, "
+                "resource, routes, shadow, store, tokens"
+            ),
         ),
         ("realm = 7", "realm", "a text is expected, not a whole number"),
         ("realm = 'ä'", "realm", "a header carries printable ASCII"),
