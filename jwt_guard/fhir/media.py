@@ -11,7 +11,7 @@ __all__ = ["Format", "is_form", "wanted_format"]
 Format: TypeAlias = Literal["json", "any", "other"]
 """What is asked for: JSON alone; JSON among others, or nothing in particular; or what no filter here can read."""
 
-# FHIR R4 §2.21.0.6 takes short names as well, and `+` is a blank to whoever decodes the query as a form.
+# FHIR R4 §3.1.0 takes short names as well, and `+` is a blank to whoever decodes the query as a form.
 _JSON = frozenset({"json", "text/json", "application/json", "application/fhir+json", "application/fhir json"})
 _ANY = frozenset({"*/*", "application/*"})
 _UTF_8 = frozenset({"utf-8", "utf8"})
@@ -20,17 +20,17 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def wanted_format(accept: Iterable[str], override: Iterable[str]) -> Format:
-    """Return what the values of ``Accept``, or where there are any those of ``_format``, ask for (FHIR R4 §2.21.0.6)."""
-    formats = [_JSON.isdisjoint({_type(value)}) for value in override]
+    """Return what the values of ``Accept``, or where there are any those of ``_format``, ask for (FHIR R4 §3.1.0)."""
+    formats = list(override)
     if formats:
-        return "other" if any(formats) else "json"
+        return "json" if all(map(_is_json, formats)) else "other"
     ranges = [text for value in accept for piece in value.split(",") if (text := piece.strip(" \t"))]
     kinds = {kind for kind in map(_range, ranges) if kind is not None}
     if not ranges:
         return "any"
     if kinds == {"json"}:
         return "json"
-    return "any" if _says_no_json(ranges) is False and kinds & {"json", "any"} else "other"
+    return "any" if kinds & {"json", "any"} and not _says_no_json(ranges) else "other"
 
 
 def is_form(content_type: str) -> bool | None:
@@ -50,6 +50,10 @@ def _range(text: str) -> Format | None:
         return None
     kind = _type(text)
     return "json" if kind in _JSON else "any" if kind in _ANY else "other"
+
+
+def _is_json(text: str) -> bool:
+    return _type(text) in _JSON and _is_utf_8(_attributes(text))
 
 
 def _says_no_json(ranges: Iterable[str]) -> bool:
