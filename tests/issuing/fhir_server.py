@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,11 +121,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(client_id: str, key: SigningKey) -> Generator[FhirServer, None, None]:
+def serving(
+    client_id: str, key: SigningKey, clock: Callable[[], float] = time.time
+) -> Generator[FhirServer, None, None]:
     """Serve until the end of the block; *key* is what *client_id* has registered."""
     with _Server(("127.0.0.1", 0), _Handler) as http:
         url = f"http://127.0.0.1:{http.server_address[1]}"
-        clients = Clients([Client(client_id, jwks=dict(key.public or {}))], f"{url}/token")
+        clients = Clients([Client(client_id, jwks=dict(key.public or {}))], f"{url}/token", clock=clock)
         http.fhir = FhirServer(url, clients, configuration={"token_endpoint": f"{url}/token"})
         thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()

@@ -31,19 +31,15 @@ def key() -> SigningKey:
 
 
 @pytest.fixture
-def server(key: SigningKey) -> Iterator[FhirServer]:
-    with serving(CLIENT, key) as running:
-        yield running
+def clock() -> Clock:
+    """Return the one that client and server both have."""
+    return Clock(NOW)
 
 
 @pytest.fixture
-def clock(server: FhirServer) -> Clock:
-    """Give client and server the same one."""
-    shared = Clock(NOW)
-    object.__setattr__(server.clients, "clock", shared)
-    for _, guard in server.clients._guards.values():
-        object.__setattr__(guard, "clock", shared)
-    return shared
+def server(key: SigningKey, clock: Clock) -> Iterator[FhirServer]:
+    with serving(CLIENT, key, clock) as running:
+        yield running
 
 
 @pytest.fixture
