@@ -146,12 +146,16 @@ class Introspection:
 
     def _found(self, name: bytes, at: float, came: float = float("inf")) -> Answer | None:
         """Return or raise what is known, and counts *at* that time or was asked since somebody *came*."""
-        answer = self._answers.get(name)
-        if answer is not None and (at < answer.until or answer.since >= came):
-            return answer
-        refusal = self._refusals.get(name)
-        if refusal is not None and (at < refusal.until or refusal.since >= came):
-            raise refusal.error()
+        entry = self._entry(name, at, came)
+        if isinstance(entry, _Refusal):
+            raise entry.error()
+        return entry
+
+    def _entry(self, name: bytes, at: float, came: float) -> Answer | _Refusal | None:
+        answer, refusal = self._answers.get(name), self._refusals.get(name)
+        for entry in (answer, refusal):
+            if entry is not None and (at < entry.until or entry.since >= came):
+                return entry
         return None
 
     def _left_of(self, came: float, at: float) -> float:
@@ -161,6 +165,8 @@ class Introspection:
 
     def _ask(self, name: bytes, text: str, now: float, came: float) -> Flow[None]:
         since = self._clock()
+        if self._entry(name, since, came) is not None:
+            return  # the question before this one was answered while this one began
         try:
             values, octets = yield from self._answered(text, since, self._left_of(came, since))
         except Unavailable as error:

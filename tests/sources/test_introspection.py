@@ -286,6 +286,24 @@ def test_who_waits_for_somebody_elses_question_takes_its_answer() -> None:
     assert not any(TOKEN in str(key) for key in keys)
 
 
+@pytest.mark.parametrize("said", [ACTIVE, {"active": False}], ids=["yes", "no"])
+def test_who_begins_to_ask_when_the_answer_has_just_come_asks_no_more(said: dict[str, Any]) -> None:
+    ask = Asked()
+    late = ask.of.ask(TOKEN, NOW)
+    question_of_its_own = next(late)  # which begins only when that of the other has ended
+    assert isinstance(question_of_its_own, Alone)
+    ask(reply(said))
+
+    assert [] == play(question_of_its_own.flow).needs
+    if said is ACTIVE:
+        with pytest.raises(StopIteration) as ended:
+            late.send(None)
+        assert ACTIVE == ended.value.value.values
+    else:
+        with pytest.raises(InvalidToken):
+            late.send(None)
+
+
 def test_each_token_has_a_question_of_its_own() -> None:
     ask = Asked()
     first, second = (next(ask.of.ask(token, NOW)) for token in ("one", "two"))
