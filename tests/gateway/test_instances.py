@@ -139,7 +139,7 @@ def test_nothing_bad_is_let_in_while_the_store_is_down_and_all_is_well_when_it_i
         store.start()
 
         for gateway in (one, two):
-            until(partial(answers, gateway, good, 200), 20)
+            until(partial(answers, gateway, good, 200), 40)  # a store that was gone is asked again after up to 8 s
             assert [401, 401] == [gateway.ask(stolen), gateway.ask(used)]
         assert [200, 401] == [one.ask(fresh), two.ask(fresh)]
 
