@@ -48,6 +48,7 @@ _USUAL = 4.0  # times what an answer took before, if that is more
 _LOOK, _LONGEST_LOOK = 0.05, 0.25  # seconds between looks at the store, while another process fetches
 _MOST_GONE = 32
 _SETTLED = 1.0  # seconds after which something may have changed
+_chance = random.SystemRandom().random  # without a state that threads, or processes that were forked, would share
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class RemoteKeys:
         clock: Callable[[], float] = time.monotonic,
         *,
         name: str = "",
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _chance,
     ) -> None:
         """*name* says where the keys come from, to those who share them; *chance* gives a number from 0 to 1."""
         self.settings = settings
