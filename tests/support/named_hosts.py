@@ -25,6 +25,18 @@ from tests.support.bad_issuer import BadIssuer, Way
 
 __all__ = ["NamedHosts", "named_hosts"]
 
+_FOR_CERTIFICATES = x509.KeyUsage(  # which newer Pythons want of an authority (RFC 5280 §4.2.1.3)
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass
 class NamedHosts:
@@ -74,6 +86,7 @@ def _certificate(folder: Path, names: tuple[str, ...]) -> tuple[ssl.SSLContext, 
     authority = (
         x509.CertificateBuilder(us, us, authority_key.public_key(), 1, *from_to)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_FOR_CERTIFICATES, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, SHA256())
     )
