@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -48,8 +49,9 @@ sys.stdout.write(reply.text)
 class Session:
     """A shell that remembers, as a reader's terminal does."""
 
-    def __init__(self, folder: Path, tools: Path, port: int) -> None:
-        self._port = str(port)
+    def __init__(self, folder: Path, tools: Path, ports: Mapping[str, str]) -> None:
+        """*ports* are those on the page, each with the one that it is here, since that may be taken."""
+        self._ports = ports
         _write_tool(tools / "jwt-guard", "import sys\nfrom jwt_guard.cli import main\nsys.exit(main())\n")
         (tools / ".curlrc").write_text("silent\n", encoding="utf-8")  # no progress bar where there is no terminal
         if shutil.which("curl") is None:
@@ -74,22 +76,28 @@ class Session:
         self._shell.communicate()
 
     def run(self, command: str) -> tuple[str, int]:
-        """Return what *command* prints and how it ends; port 8000 is another one here, since that may be taken."""
-        words = command.replace("8000", self._port)
-        output, status = self._told(f"{{ {words}\n}} </dev/null")
-        return output.replace(self._port, "8000"), status
+        """Return what *command* prints and how it ends."""
+        output, status = self._told(f"{{ {self._here(command)}\n}} </dev/null")
+        for shown, port in self._ports.items():
+            output = output.replace(port, shown)
+        return output, status
 
     def start(self, command: str) -> None:
         """Start the server of *command*, and return when it listens."""
-        self._told(f"{{ exec {command.replace('8000', self._port)}; }} </dev/null >server.log 2>&1 &")
+        self._told(f"{{ exec {self._here(command)}; }} </dev/null >server.log 2>&1 &")
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", int(self._port)), 1):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(self._ports["8000"])), 1):
                 return
             time.sleep(0.05)
         log, _ = self._told("cat server.log")
         message = f"it does not listen: {command}\n{log}"
         raise AssertionError(message)
+
+    def _here(self, command: str) -> str:
+        for shown, port in self._ports.items():
+            command = command.replace(shown, port)
+        return command
 
     def _told(self, text: str) -> tuple[str, int]:
         assert self._shell.stdin is not None

@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LANGUAGES = {"python", "toml", "console", "text", "json", "http", "ini", "yaml"}
 SHOWN_ONLY = {"text", "json", "http", "ini", "yaml"}
+UPSTREAM = "9000"
+LISTENS = f'("127.0.0.1", {UPSTREAM})'
+"""Where a page itself starts the application behind a gateway; there it is another port, since that may be taken."""
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 
@@ -55,10 +59,13 @@ def test_what_a_page_shows_is_what_happens(page: Path, folder: Path, tmp_path: P
     tools.mkdir()
     printed: str | None = None
     names: dict[str, Any] = {"__name__": "page", "a_token": a_token}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with Session(folder, tools, port) as session:
-        for block in blocks(page):
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as more:
+        port, upstream = free.getsockname()[1], str(more.getsockname()[1])
+    if LISTENS not in page.read_text(encoding="utf-8"):
+        upstream = UPSTREAM
+    with Session(folder, tools, {"8000": str(port), UPSTREAM: upstream}) as session:
+        for written_block in blocks(page):
+            block = replace(written_block, text=written_block.text.replace(UPSTREAM, upstream))
             where = f"{name_of(page)}:{block.line}"
 
             assert block.language in LANGUAGES, where
