@@ -1,7 +1,8 @@
-"""What holds for every test: how many examples a property gets, and that CI skips nothing."""
+"""What holds for every test: how many examples a property gets, that CI skips nothing, and what may be run again."""
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -16,6 +17,17 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=300, derandomize=True, print_blob=True)
 settings.register_profile("quick", settings.get_profile("ci"), max_examples=50)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+
+REAL = frozenset({"browser", "cli", "docs", "examples", "faults", "gateway", "gateways", "live", "runners", "stores"})
+"""Where tests start programs and wait for them by the clock, which a crowded machine may not grant them in time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In CI, have what fails there run once more; the summary says which did."""
+    here = Path(__file__).parent
+    for item in items if IN_CI else ():
+        if item.path.relative_to(here).parts[0] in REAL:
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
 
 
 @pytest.hookimpl(wrapper=True)

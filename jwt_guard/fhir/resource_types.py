@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["R4", "R4B", "R5"]
+from types import MappingProxyType
+
+__all__ = ["R4", "R4B", "R5", "TYPES"]
 
 
 def _types(names: str) -> frozenset[str]:
@@ -75,3 +77,6 @@ _NEW_IN_R5 = _types(
 )
 R5 = (R4B - _GONE_IN_R5) | _NEW_IN_R5
 """FHIR R5 (5.0.0)."""
+
+TYPES = MappingProxyType({"R4": R4, "R4B": R4B, "R5": R5})
+"""Each release, and its types."""

@@ -148,13 +148,15 @@ def test_who_is_no_use_lets_nobody_in(
     together: Together, way: Way, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "jwt_guard")
+    # Who answers at all gets the time that a busy machine may need for it; who does not is not waited for much longer.
+    patience = 1.5 if words == "no answer within" else 10
     began = time.monotonic()
     with BadIssuer(way) as endpoint:
-        outcomes = together(guarding(endpoint, timeout=0.5), [TOKEN] * 5)
+        outcomes = together(guarding(endpoint, timeout=patience), [TOKEN] * 5)
         took = time.monotonic() - began
 
         assert 1 == len(endpoint.requests)
-    assert took < 5
+    assert took < patience + 10
     for outcome in outcomes:
         assert isinstance(outcome, Unavailable)
         assert words in str(outcome) or "in time" in str(outcome)

@@ -1,0 +1,82 @@
+"""A token's scopes and its patient, at one server → Rights: which resources its bearer may see, and which change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .compartment import membership
+from .matching import is_enforceable, matches
+
+if TYPE_CHECKING:
+    from .scopes import Grants, SmartScope
+    from .server import Server
+
+__all__ = ["Rights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the bearer of one token may do at one server: the union of what its scopes allow."""
+
+    server: Server
+    grants: Grants
+    patient: str | None = field(default=None, repr=False)
+    """The id of the patient in context; None: there is none, and so ``patient/`` scopes allow nothing."""
+    bearer: str = field(default="", repr=False)
+    """A text that is the same for two tokens of one provider, user, client, patient and scopes, and for no others."""
+
+    def applying(self, resource_type: str, letter: str) -> tuple[SmartScope, ...]:
+        """Return the scopes that allow *letter*, one of ``c r u d s``, on *resource_type*; empty: nothing does.
+
+        One that is not of a patient and has no parameters is returned alone, since it allows all that the others do.
+        Otherwise a resource must meet one of them, whichever.  The type ``*`` asks for scopes for every type.
+        """
+        of_people = self._applying("user", resource_type, letter) + self._applying("system", resource_type, letter)
+        whole = next((scope for scope in of_people if not scope.parameters), None)
+        if whole is not None:
+            return (whole,)
+        of_patient = () if self.patient is None else self._applying("patient", resource_type, letter)
+        return of_people + of_patient
+
+    def _applying(self, context: Any, resource_type: str, letter: str) -> tuple[SmartScope, ...]:  # noqa: ANN401
+        release = self.server.release
+        found = self.grants.applying(resource_type, letter, context)
+        return tuple(scope for scope in found if is_enforceable(scope, resource_type, release))
+
+    def may(self, resource_type: str, letter: str) -> bool:
+        """Say whether *letter* is allowed on some resource of *resource_type*, at least."""
+        return bool(self.applying(resource_type, letter))
+
+    def whole(self, resource_type: str, letter: str) -> bool:
+        """Say whether *letter* is allowed on every resource of *resource_type*, so that none has to be looked at."""
+        scopes = self.applying(resource_type, letter)
+        return any(scope.context != "patient" and not scope.parameters for scope in scopes)
+
+    def sees(self, resource: object, letter: str) -> bool:
+        """Say whether *letter* is allowed on *resource*, as its JSON was read and as the server keeps it.
+
+        A new resource is asked about with ``c``; one in ``contained`` is nothing that this could be asked about.
+        """
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if not isinstance(kind, str) or not isinstance(resource, dict):
+            return False
+        return any(self._allows(scope, kind, resource, letter) for scope in self.applying(kind, letter))
+
+    def _allows(self, scope: SmartScope, kind: str, resource: dict[str, Any], letter: str) -> bool:
+        server = self.server
+        if scope.context == "patient" and not self._belongs(kind, resource, letter):
+            return False
+        # The server writes an origin itself, into what it creates (Koppeltaal 2.0).
+        is_new = letter == "c" and scope.origins is not None
+        return is_new or matches(resource, scope, server.bases, server.release)
+
+    def _belongs(self, kind: str, resource: dict[str, Any], letter: str) -> bool:
+        if kind in self.server.shared_types:
+            return letter in "rs"
+        server, patient = self.server, self.patient or ""
+        # Who creates a Patient is given another one than the token is about.
+        if kind == "Patient" and letter in "cd":
+            return False
+        follows = server.follow_patient_links and letter in "rs"
+        return membership(resource, patient, server.bases, release=server.release, follow_patient_links=follows)
