@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ..access.fhir_references import read_reference
 from .compartment_tables import TABLES
+from .elements import read_path, referent, values_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..access.fhir_references import FhirReference
-    from .compartment_tables import Nominated, Release
+    from .compartment_tables import Release
+    from .elements import Path
 
 __all__ = ["Narrowing", "contained_membership", "membership", "narrowing"]
 
-_Step: TypeAlias = tuple[str, bool]
-"""The name of an element, and whether it is an array in JSON."""
+_PATHS: dict[Release, dict[str, tuple[Path, ...]]] = {
+    release: {
+        name: tuple(read_path(element) for element in f"{row.asked} {row.missed}".split())
+        for name, row in table.items()
+    }
+    for release, table in TABLES.items()
+}
+"""The nominated elements, by release and type."""
 
 
 def membership(
@@ -46,15 +53,13 @@ def membership(
     The resource is one that the server keeps under its id; for others there is :func:`contained_membership`.
     (hl7.org/fhir/R4/compartmentdefinition-patient.html)
     """
-    if not (isinstance(resource, dict) and _is_id(patient)):
+    kind = resource.get("resourceType") if isinstance(resource, dict) else None
+    paths = _PATHS[release].get(kind) if isinstance(kind, str) else None
+    if paths is None or not isinstance(resource, dict) or not isinstance(patient, str) or not _is_id(patient):
         return False
-    kind = resource.get("resourceType")
-    nominated = TABLES[release].get(kind) if isinstance(kind, str) else None
-    if nominated is None:
-        return False
-    itself = kind == "Patient" and resource.get("id") == patient
-    by_reference = kind != "Patient" or follow_patient_links
-    return itself or (by_reference and _refers(resource, nominated, patient, bases))
+    if kind == "Patient" and resource.get("id") == patient:
+        return True
+    return (kind != "Patient" or follow_patient_links) and _refers(resource, paths, patient, bases)
 
 
 def contained_membership(
@@ -96,11 +101,16 @@ def narrowing(resource_type: str, release: Release = "R4") -> Narrowing | None:
     return Narrowing(nominated.parameter, tuple(f"{resource_type}.{path}" for path in missed))
 
 
-def _refers(resource: dict[str, Any], nominated: Nominated, patient: str, bases: Collection[str]) -> bool:
-    """Say whether a nominated element is a reference to the patient, all of them being well-formed."""
+def nominated(resource_type: str, release: Release = "R4") -> frozenset[str]:
+    """Return the names of the elements of *resource_type* that its membership depends on, beside its id."""
+    return frozenset(path[0][0] for path in _PATHS[release].get(resource_type, ()))
+
+
+def _refers(resource: dict[str, Any], paths: tuple[Path, ...], patient: str, bases: Collection[str]) -> bool:
+    """Say whether an element at *paths* is a reference to the patient, all of them being well-formed."""
     refers = False
-    for path in _paths(nominated):
-        found = _at(resource, path)
+    for path in paths:
+        found = values_at(resource, path)
         if found is None:
             return False
         for reference in found:
@@ -111,51 +121,26 @@ def _refers(resource: dict[str, Any], nominated: Nominated, patient: str, bases:
     return refers
 
 
-@lru_cache(maxsize=256)
-def _paths(nominated: Nominated) -> tuple[tuple[_Step, ...], ...]:
-    elements = (*nominated.asked.split(), *nominated.missed.split())
-    return tuple(
-        tuple((name.removesuffix("*"), name.endswith("*")) for name in element.split(".")) for element in elements
-    )
-
-
-def _at(resource: dict[str, Any], path: tuple[_Step, ...]) -> list[dict[str, Any]] | None:
-    """Return the objects at the end of *path*; None where something on the way is there and not what it must be."""
-    nodes = [resource]
-    for name, is_array in path:
-        values = [node[name] for node in nodes if name in node]
-        if is_array:
-            for value in values:
-                if not isinstance(value, list):
-                    return None
-            values = [item for value in values for item in value]
-        for value in values:
-            if not isinstance(value, dict):
-                return None
-        nodes = values
-    return nodes
-
-
-def _names(reference: dict[str, Any], patient: str, bases: Collection[str]) -> bool | None:
-    """Say whether *reference*, a Reference, is to the patient; None where it is not well-formed."""
-    text = reference.get("reference", "")
-    if not isinstance(text, str):
+def _names(reference: object, patient: str, bases: Collection[str]) -> bool | None:
+    """Say whether *reference* is a Reference to the patient; None where it is not well-formed."""
+    text = reference.get("reference", "") if isinstance(reference, dict) else None
+    if not isinstance(reference, dict) or not isinstance(text, str):
         return None
     if patient not in text:  # most are not, and reading every one takes longer than all the rest
         return False
-    target = _target(text)
-    if target is None or target.type != "Patient" or target.id != patient:
-        return False
-    if target.base is not None and not any(target.is_on(base) for base in bases):
+    if text != f"Patient/{patient}" and not _is_of(text, patient, bases):
         return False
     return True if reference.get("type", "Patient") == "Patient" else None
 
 
-def _target(text: str) -> FhirReference | None:
-    """Return the resource that *text* names, itself or a version of it; None for all that is no RESTful reference."""
-    text, names_version, version = text.partition("/_history/")
-    return None if names_version and not _is_id(version) else read_reference(text)
+def _is_of(text: str, patient: str, bases: Collection[str]) -> bool:
+    """Say whether *text* names the patient on the guarded server."""
+    named = referent(text)
+    if named is None or named.type != "Patient" or named.id != patient:
+        return False
+    return named.base is None or any(named.is_on(base) for base in bases)
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and read_reference(f"Patient/{value}") is not None
+@lru_cache(maxsize=1_024)
+def _is_id(text: str) -> bool:
+    return read_reference(f"Patient/{text}") is not None

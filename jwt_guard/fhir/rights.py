@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .compartment import membership
+from .compartment import membership, narrowing
 from .matching import is_enforceable, matches
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Rights:
     """The id of the patient in context; None: there is none, and so ``patient/`` scopes allow nothing."""
     bearer: str = field(default="", repr=False)
     """A text that is the same for two tokens of one provider, user, client, patient and scopes, and for no others."""
+    _known: dict[tuple[str, str], tuple[SmartScope, ...]] = field(
+        default_factory=dict[tuple[str, str], "tuple[SmartScope, ...]"], init=False, repr=False, compare=False
+    )
+    """What was found to apply, by type and letter: each entry of a page asks again."""
 
     def applying(self, resource_type: str, letter: str) -> tuple[SmartScope, ...]:
         """Return the scopes that allow *letter*, one of ``c r u d s``, on *resource_type*; empty: nothing does.
@@ -32,6 +36,14 @@ class Rights:
         One that is not of a patient and has no parameters is returned alone, since it allows all that the others do.
         Otherwise a resource must meet one of them, whichever.  The type ``*`` asks for scopes for every type.
         """
+        known = self._known.get((resource_type, letter))
+        if known is None:
+            known = self._found(resource_type, letter)
+            if known:  # so that there are no more than there are types
+                self._known[resource_type, letter] = known
+        return known
+
+    def _found(self, resource_type: str, letter: str) -> tuple[SmartScope, ...]:
         of_people = self._applying("user", resource_type, letter) + self._applying("system", resource_type, letter)
         whole = next((scope for scope in of_people if not scope.parameters), None)
         if whole is not None:
@@ -61,20 +73,29 @@ class Rights:
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if not isinstance(kind, str) or not isinstance(resource, dict):
             return False
-        return any(self._allows(scope, kind, resource, letter) for scope in self.applying(kind, letter))
+        belongs: bool | None = None  # said once for all scopes
+        for scope in self.applying(kind, letter):
+            if scope.context == "patient":
+                belongs = self._belongs(kind, resource, letter) if belongs is None else belongs
+                if not belongs:
+                    continue
+            if not scope.parameters or self._meets(scope, resource, letter):
+                return True
+        return False
 
-    def _allows(self, scope: SmartScope, kind: str, resource: dict[str, Any], letter: str) -> bool:
-        server = self.server
-        if scope.context == "patient" and not self._belongs(kind, resource, letter):
-            return False
-        # The server writes an origin itself, into what it creates (Koppeltaal 2.0).
-        is_new = letter == "c" and scope.origins is not None
-        return is_new or matches(resource, scope, server.bases, server.release)
+    def _meets(self, scope: SmartScope, resource: dict[str, Any], letter: str) -> bool:
+        if letter == "c":
+            # The server writes an origin itself into what it creates (Koppeltaal 2.0), and gives it an id of its own.
+            if scope.origins is not None:
+                return True
+            resource = {name: value for name, value in resource.items() if name != "id"}
+        return matches(resource, scope, self.server.bases, self.server.release)
 
     def _belongs(self, kind: str, resource: dict[str, Any], letter: str) -> bool:
-        if kind in self.server.shared_types:
-            return letter in "rs"
         server, patient = self.server, self.patient or ""
+        # A type that patients have members of is never shared, whatever the configuration says.
+        if kind in server.shared_types and narrowing(kind, server.release) is None:
+            return letter in "rs"
         # Who creates a Patient is given another one than the token is about.
         if kind == "Patient" and letter in "cd":
             return False

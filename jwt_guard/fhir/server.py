@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..access.fhir_references import is_fhir_base
 from ..errors import Misconfigured, shown
+from .compartment_tables import TABLES
 from .resource_types import TYPES
 from .surface import Surface
 
@@ -78,6 +79,9 @@ class Server:
         unknown = self.shared_types - self.surface.types
         if unknown:
             raise Misconfigured(f"shared_types: the server has no {shown(min(unknown))}")
+        owned = self.shared_types & TABLES[self.release].keys()
+        if owned:
+            raise Misconfigured(f"shared_types: {shown(min(owned))} is of a patient, and so of nobody else")
 
     @property
     def bases(self) -> tuple[str, ...]:
