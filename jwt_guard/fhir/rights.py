@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .compartment import membership, narrowing
+from .compartment import membership
 from .matching import is_enforceable, matches
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class Rights:
 
     def _belongs(self, kind: str, resource: dict[str, Any], letter: str) -> bool:
         server, patient = self.server, self.patient or ""
-        # A type that patients have members of is never shared, whatever the configuration says.
-        if kind in server.shared_types and narrowing(kind, server.release) is None:
+        if kind in server.shared_types:
             return letter in "rs"
         # Who creates a Patient is given another one than the token is about.
         if kind == "Patient" and letter in "cd":
