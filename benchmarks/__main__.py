@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from jwt_guard.tokens import decoding
 
 from . import (
+    compiled,
     doors,
     fast,
     fleet,
+    gateway,
     hot,
     imports,
     issuing,
@@ -157,6 +159,32 @@ def fleets(rounds: int, *, draw: bool) -> list[Row]:  # noqa: ARG001 - each suit
     ]
 
 
+def gateways(rounds: int, *, draw: bool) -> list[Row]:  # noqa: ARG001 - each suite is called alike
+    """Measure the forward-auth service beside nginx and Envoy; no row where there is no wrk."""
+    figures = gateway.measured(min(rounds, 5))
+    if not figures:
+        return []
+    cost = {name: figure.microseconds for name, figure in figures.items()}
+    seen, cached = cost["nginx + the service, tokens seen before"], cost["Envoy's filter, with its cache"]
+    uncached, constant = cost["Envoy's filter, without"], cost["nginx, a constant 200"]
+    alone = cost["the service alone"]
+    adds = cost["nginx + the service, nothing remembered"] - cost["nginx, without a guard"]
+    # What Envoy's filter adds to a token that it has not seen, is more than what it adds to one that it has.
+    at_least = uncached - cached
+    return [
+        *(Row(f"gateway: {name}", f"{value:.1f} µs", "", None) for name, value in cost.items()),
+        Row("nginx + the service: Envoy, with its cache", f"{cached / seen:.2f} ×", "≥ 1.5 ×", cached / seen >= 1.5),
+        Row("nginx + the service: Envoy, without", f"{uncached / seen:.2f} ×", "≥ 3.5 ×", uncached / seen >= 3.5),
+        Row(
+            "nginx + the service: a new token",
+            f"+ {adds:.1f} µs",
+            f"≤ {at_least:.1f} µs and more",
+            True if adds <= at_least else None,
+        ),
+        Row("the service alone: a constant 200", f"{constant / alone:.2f} ×", "≥ 1 ×", constant / alone >= 1),
+    ]
+
+
 def told(lines: Callable[[int], list[Line]]) -> Callable[..., list[Row]]:
     """Return the suite of what *lines* tells."""
     return lambda rounds, *, draw: [Row(*line) for line in lines(rounds)]  # noqa: ARG005 - each suite is called alike
@@ -168,6 +196,8 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "doors": told(doors.rows),
     "served": told(served.rows),
     "proxy": told(proxying.rows),
+    "gateway": gateways,
+    "compiled": told(compiled.rows),
     "stampede": stampedes,
     "slow keys": slow,
     "fleet": fleets,

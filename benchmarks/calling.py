@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["World", "asgi_batches", "wsgi_batches"]
 
 _TOKENS = 32
+_WARM = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def asgi_batches(app: App, world: World, path: str, number: int, *, refuses: boo
     _all_are(_statuses(app, arguments()), 200)
     if refuses:
         _all_are(_statuses(app, [{**scope, "headers": scope["headers"][:-1]} for scope in arguments()[:1]]), 401)
-    return Batches(arguments, run)
+    return Batches(arguments, run, warm=_WARM)
 
 
 async def _receive() -> Message:
@@ -163,7 +164,7 @@ def wsgi_batches(
         nobody = arguments()[0]
         del nobody["HTTP_AUTHORIZATION"]
         _all_are(seen([nobody]), 401)
-    return Batches(arguments, run)
+    return Batches(arguments, run, warm=_WARM)
 
 
 def _turns(templates: Sequence[Any], number: int) -> Callable[[], list[Any]]:

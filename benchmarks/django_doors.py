@@ -20,10 +20,11 @@ from .verification import AUDIENCE, ISSUER
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-__all__ = ["ALONE", "BEHIND", "DJANGO", "PEER", "times"]
+__all__ = ["ALONE", "BEHIND", "DJANGO", "EMPTY", "PEER", "times"]
 
 DJANGO, ALONE, BEHIND = "Django", "REST framework", "REST framework, behind the middleware"
 PEER = "simplejwt"
+EMPTY = "an empty authentication"
 _OURS = "jwt_guard.middleware.django.GuardMiddleware"
 _BATCH, _PEERS_BATCH = 25, 8
 
@@ -81,7 +82,7 @@ def _doors(world: World) -> Mapping[str, Mapping[str, Batches]]:
     def batches(path: str, *middleware: str, number: int = _BATCH) -> Batches:
         with override_settings(MIDDLEWARE=[*middleware]):
             handler: Any = WSGIHandler()
-        is_open = path == "/bare" or (path == "/plain" and _OURS not in middleware)
+        is_open = path in {"/bare", "/empty"} or (path == "/plain" and _OURS not in middleware)
         return wsgi_batches(handler, world, path, number, refuses=not is_open)
 
     empty = f"{__name__}.empty_middleware"
@@ -92,7 +93,7 @@ def _doors(world: World) -> Mapping[str, Mapping[str, Batches]]:
             "an empty middleware": batches("/plain", empty),
             "jwt_guard": batches("/plain", _OURS),
         },
-        ALONE: {"bare": bare, "jwt_guard": batches("/ours"), PEER: peer},
+        ALONE: {"bare": bare, EMPTY: batches("/empty"), "jwt_guard": batches("/ours"), PEER: peer},
         BEHIND: {"bare": bare, "jwt_guard": batches("/ours", _OURS), PEER: peer},
     }
 
@@ -101,10 +102,12 @@ def _routes() -> tuple[Any, ...]:
     """Return the addresses; each view looks who is asking in its framework's own words."""
     from django.http import HttpResponse
     from django.urls import path
+    from rest_framework.authentication import BaseAuthentication
     from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
     from rest_framework.response import Response
     from rest_framework.views import APIView
     from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+    from rest_framework_simplejwt.models import TokenUser
 
     import jwt_guard
     from jwt_guard.middleware.drf import JWTGuardAuthentication
@@ -112,6 +115,14 @@ def _routes() -> tuple[Any, ...]:
     def plain(_request: HttpRequest) -> HttpResponse:
         jwt_guard.current()
         return HttpResponse(b"42")
+
+    class Empty(BaseAuthentication):
+        """The least that an authentication can be: it knows somebody, whoever asks."""
+
+        somebody = TokenUser({"sub": "somebody"})  # type: ignore[arg-type] # of which nothing but that is read
+
+        def authenticate(self, request: object) -> tuple[Any, None]:  # noqa: ARG002 - as it is called
+            return self.somebody, None
 
     def view(authentication: type[Any] | None, permission: type[BasePermission]) -> Any:
         class Answering(APIView):
@@ -126,6 +137,7 @@ def _routes() -> tuple[Any, ...]:
     return (
         path("plain", plain),
         path("bare", view(None, AllowAny)),
+        path("empty", view(Empty, IsAuthenticated)),
         path("ours", view(JWTGuardAuthentication, IsAuthenticated)),
         path("simplejwt", view(JWTStatelessUserAuthentication, IsAuthenticated)),
     )

@@ -52,6 +52,8 @@ GOALS = {"raw ASGI": 8.0, "Starlette, current()": 8.0, "Starlette, request.user"
 """The most that the guard may add, as a multiple of what an empty middleware adds."""
 _FASTAPI = Peer(fastapi_door.PEER, "HTTPBearer and PyJWT", 80)
 _SIMPLEJWT = Peer(django_doors.PEER, "simplejwt, stateless", 60)
+_EMPTIES = {EMPTY, fastapi_door.EMPTY, django_doors.EMPTY}
+"""What a door's framework takes for itself, whoever decides: told beside a peer."""
 PEERS = {
     "FastAPI, middleware": _FASTAPI,
     "FastAPI, dependency": _FASTAPI,
@@ -78,8 +80,8 @@ def _row(name: str, found: Mapping[str, Middle]) -> Line:
     if peer is not None:
         ratio = _multiple(found[peer.name], ours)
         text = f"1/{ratio:.0f} of {peer.called}: {text}, to + {_told(found[peer.name])}"
-        if fastapi_door.EMPTY in found:
-            text += f"; {fastapi_door.EMPTY} + {_told(found[fastapi_door.EMPTY])}"
+        for empty in _EMPTIES & found.keys():
+            text += f"; {empty} + {_told(found[empty])}"
         return what, text, f"≤ 1/{peer.goal:g}", ratio >= peer.goal
     if EMPTY not in found:
         return what, text, "", None
@@ -159,6 +161,13 @@ def _wsgi_app(_environ: dict[str, Any], start_response: Callable[..., Any]) -> I
     return [_BODY]
 
 
+def _wsgi_passing(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    def passing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return app(environ, start_response)
+
+    return passing
+
+
 def _flask_app() -> flask.Flask:
     app = flask.Flask("benchmarks")
 
@@ -198,8 +207,9 @@ def _doors(world: World) -> Mapping[str, Mapping[str, Batches]]:
     bare, guarded = starlette_app(), starlette_app(Middleware(GuardMiddleware, guard=guard))
     passing = starlette_app(Middleware(PassThrough))
     starlette = {"bare": bare, EMPTY: passing, OURS: guarded}
-    plain, ours, theirs = _flask_app(), _flask_app(), _peer_app(world.key)
+    plain, ours, theirs, wrapped = _flask_app(), _flask_app(), _peer_app(world.key), _flask_app()
     GuardExtension(ours, guard)
+    wrapped.wsgi_app = _wsgi_passing(wrapped.wsgi_app)  # type: ignore[method-assign] # as Flask says to
 
     def over_asgi(app: App, path: str, number: int) -> Batches:
         return asgi_batches(app, world, path, number, refuses=app in {guarded, raw})
@@ -220,6 +230,7 @@ def _doors(world: World) -> Mapping[str, Mapping[str, Batches]]:
         },
         "Flask": {
             "bare": wsgi_batches(plain, world, "/current", _HEAVY),
+            EMPTY: wsgi_batches(wrapped, world, "/current", _HEAVY),
             OURS: wsgi_batches(ours, world, "/current", _HEAVY, refuses=True),
             "flask-jwt-extended": wsgi_batches(theirs, world, "/current", _PEER, refuses=True),
         },
@@ -227,20 +238,25 @@ def _doors(world: World) -> Mapping[str, Mapping[str, Batches]]:
 
 
 def _of_fastapi(world: World) -> Mapping[str, Mapping[str, Batches]]:
-    apps = fastapi_door.fastapi_apps(world.guard, world.key)
+    apps = fastapi_door.fastapi_apps(world.guard, world.key, PassThrough)
     batches = {
         name: asgi_batches(
             app,
             world,
             "/current",
             _PEER if name == fastapi_door.PEER else _HEAVY,
-            refuses=name not in {"bare", fastapi_door.EMPTY},
+            refuses=name not in {"bare", "passing", fastapi_door.EMPTY},
         )
         for name, app in apps.items()
     }
     bare, peer = batches["bare"], batches[fastapi_door.PEER]
     return {
-        "FastAPI, middleware": {"bare": bare, OURS: batches["middleware"], fastapi_door.PEER: peer},
+        "FastAPI, middleware": {
+            "bare": bare,
+            EMPTY: batches["passing"],
+            OURS: batches["middleware"],
+            fastapi_door.PEER: peer,
+        },
         "FastAPI, dependency": {
             "bare": bare,
             fastapi_door.EMPTY: batches[fastapi_door.EMPTY],

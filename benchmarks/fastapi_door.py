@@ -26,16 +26,18 @@ EMPTY = "an empty dependency"
 _BODY = b"42"
 
 
-def fastapi_apps(guard: jwt_guard.Guard, key: rsa.RSAPublicKey) -> "Mapping[str, App]":
-    """Return the applications by what guards them; each answers at /current."""
-    behind, guarding = FastAPI(), guarded(guard)
+def fastapi_apps(guard: jwt_guard.Guard, key: rsa.RSAPublicKey, passing: Any) -> "Mapping[str, App]":
+    """Return the applications by what guards them, one with the middleware *passing*; each answers at /current."""
+    behind, wrapped, guarding = FastAPI(), FastAPI(), guarded(guard)
     behind.add_middleware(GuardMiddleware, guard=guard)
+    wrapped.add_middleware(passing)
 
     async def current() -> PlainTextResponse:
         jwt_guard.current()
         return PlainTextResponse(_BODY)
 
     behind.get("/current")(current)
+    wrapped.get("/current")(current)
     bare = FastAPI()
     bare.get("/current")(current)
     asking = FastAPI()
@@ -46,6 +48,7 @@ def fastapi_apps(guard: jwt_guard.Guard, key: rsa.RSAPublicKey) -> "Mapping[str,
 
     return {
         "bare": bare,
+        "passing": wrapped,
         EMPTY: _depending(_nobody),
         "middleware": behind,
         "dependency": asking,

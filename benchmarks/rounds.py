@@ -41,6 +41,11 @@ class Batches:
     """Makes one call for each of them; timed."""
     number: int = 1
     """Batches in each turn."""
+    warm: int = 0
+    """Calls before each batch, not timed: then it finds in the caches what it left there, not what another did.
+
+    Else whoever comes after the longest of them pays for it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ def side_by_side(times: Mapping[str, Sequence[float]], base: str) -> dict[str, F
 
 def _timed(contestant: Batches) -> float:
     """Return the CPU microseconds of one call, in one batch."""
+    if contestant.warm:
+        contestant.run(contestant.arguments()[: contestant.warm])
     arguments, run = contestant.arguments(), contestant.run
     start = time.thread_time_ns()
     run(arguments)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
-from ..access.lifetime import good_until
 from ..access.policy import scopes as needs
 from ..credentials import CURRENT
 from ..decision import Allow
 from ..runners.awaiting import run
 from .carrying import form_of, is_plain, read_form, sent_privately, without_token
-from .expiring import EVENTS, checked, comes_of_the_end, serve, watched
+from .expiring import EVENTS, checked, comes_of_the_end, left, serve, watched
 from .refusing import CREDENTIALS, PATH_CHARACTERS, REALM, is_preflight, missing, refuse
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ __all__ = [
     "ScopeRequest",
     "Send",
     "answer",
+    "at_sight",
     "can_deny",
     "decided",
     "requires",
@@ -43,7 +43,7 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 """Frameworks have types of their own for a scope and its messages, and so for their applications."""
 
 _GUARDED = ("http", "websocket")
-_LENGTH = len(b"authorization")
+_LENGTH, _ACCEPT, _SHORTEST = len(b"authorization"), len(b"accept"), len(EVENTS)
 _PASS = Allow(None)
 _set, _reset = CURRENT.set, CURRENT.reset
 
@@ -120,38 +120,42 @@ class GuardMiddleware:
         self.grace = checked(grace)
         self._looks_beyond = not is_plain(guard)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912 - each call in between is paid for by every request
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912 - each call in between is paid for by every request
         """Serve one connection.  Lifespan passes; a scope type that is not known here is refused."""
-        if self._looks_beyond or scope["type"] not in _GUARDED:
+        kind = scope["type"]
+        if self._looks_beyond or kind not in _GUARDED:
             prepared = await self._prepared(scope, receive, send)
             if prepared is None:
                 return
             receive, send = prepared
         guard = self.guard
-        authorization, is_one, asks_for_events = None, True, False
+        authorization, is_one, accepted = None, True, b""
         for name, value in scope["headers"]:
-            if len(name) == _LENGTH and name.lower() == b"authorization":
-                is_one = authorization is None
-                authorization = value
-            elif name == b"accept":
-                asks_for_events = asks_for_events or EVENTS in value
-        is_plain = is_one and authorization is not None and scope.get("method") != "OPTIONS" and self.decides_at_sight
-        decision = guard.at_sight(cast("bytes", authorization)) if is_plain else None
+            length = len(name)  # which tells nearly all names apart
+            if length == _LENGTH:
+                if name == b"authorization" or name.lower() == b"authorization":
+                    is_one = authorization is None
+                    authorization = value
+            elif length == _ACCEPT and name == b"accept":
+                accepted = accepted + b"," + value if accepted else value
+        decision = None
+        if authorization is not None and is_one and self.decides_at_sight:  # with which it is no preflight
+            decision = guard.at_sight(authorization)
         if decision is None:
             decision = await self._decided(scope, authorization, is_one=is_one)
         if not isinstance(decision, Allow):
             await answer(refuse(decision.error, ScopeRequest(scope), guard.realm), scope, receive, send)
             return
         credentials = decision.credentials
-        inner, send = self.admitted(credentials, scope, send)
+        ending = None if self.grace is None else credentials
+        is_to_stay = kind == "websocket" or (len(accepted) >= _SHORTEST and EVENTS in accepted)
+        inner, send = self.admitted(credentials, scope, send, None if is_to_stay else ending)
         token = _set(credentials)
         try:
-            if credentials is None or self.grace is None:
-                await self.app(inner, receive, send)
-            elif asks_for_events or scope["type"] == "websocket":
-                await serve(self.app, inner, receive, send, self._left(credentials))
+            if is_to_stay and ending is not None:
+                await serve(self.app, inner, receive, send, left(guard, ending, self.grace or 0))
             else:
-                await self.app(inner, receive, watched(send, self._left, credentials))
+                await self.app(inner, receive, send)
         except Exception as error:
             if not comes_of_the_end(error):
                 raise
@@ -189,29 +193,39 @@ class GuardMiddleware:
             return _PASS  # a websocket has no method
         return await _decided(self.guard, request, authorization, is_one=is_one)
 
-    def _left(self, credentials: Credentials) -> float:
-        """Return for how many seconds a connection may stay."""
-        return good_until(self.guard, credentials) - self.guard.clock() + (self.grace or 0)
+    def admitted(
+        self, credentials: Credentials | None, scope: Scope, send: Send, ending: Credentials | None
+    ) -> tuple[Scope, Send]:
+        """Return what the application is given in place of *scope* and *send*.
 
-    def admitted(self, credentials: Credentials | None, scope: Scope, send: Send) -> tuple[Scope, Send]:
-        """Return what the application is given in place of *scope* and *send*."""
+        An answer that turns out to be an event stream ends with the token of *ending*; None: that is seen to already.
+        """
         inner = dict(scope)
         inner[CREDENTIALS] = credentials
         inner[REALM] = self.guard.realm
-        return inner, send
+        return inner, send if ending is None else watched(send, self.guard, ending, self.grace or 0)
+
+
+def at_sight(guard: Guard, scope: Scope) -> Decision | None:
+    """Return what *guard* says of the request of *scope* where a header is enough for that, else None."""
+    authorization, is_one = _authorization(scope)
+    return guard.at_sight(authorization) if is_one and authorization is not None else None
 
 
 async def decided(guard: Guard, scope: Scope) -> Decision:
     """Return what *guard* says of the request of *scope*: for what guards a part of an application on its own."""
+    authorization, is_one = _authorization(scope)
+    return await _decided(guard, ScopeRequest(scope), authorization, is_one=is_one)
+
+
+def _authorization(scope: Scope) -> tuple[bytes | None, bool]:
+    """Return the header of *scope*, and whether there is no other."""
     authorization, is_one = None, True
     for name, value in scope["headers"]:
-        if len(name) == _LENGTH and name.lower() == b"authorization":
+        if len(name) == _LENGTH and (name == b"authorization" or name.lower() == b"authorization"):
             is_one = authorization is None
             authorization = value
-    decision = guard.at_sight(authorization) if is_one and authorization is not None else None
-    if decision is not None:
-        return decision
-    return await _decided(guard, ScopeRequest(scope), authorization, is_one=is_one)
+    return authorization, is_one
 
 
 async def _decided(guard: Guard, request: ScopeRequest, authorization: bytes | None, *, is_one: bool) -> Decision:

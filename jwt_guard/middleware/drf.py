@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from ..credentials import CURRENT, Credentials
 from ..decision import Allow
 from ..errors import InsufficientScope, MissingToken, Unavailable
 from ..runners.blocking import run
-from .django.configured import guard_of_settings
+from .django.configured import USER, function_of, guard_of_settings
 from .django.door import at_once
 from .django.seeing import SeenRequest, found_in, place
 from .django.streaming import kept
@@ -29,6 +30,8 @@ from .expiring import checked
 from .refusing import CREDENTIALS, REALM, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
@@ -122,20 +125,18 @@ class JWTGuardAuthentication(BaseAuthentication):
         Raises Refused for everybody whom the guard does not let in.
         """
         http = request._request  # noqa: SLF001 - which is what REST framework's own classes do
-        found = found_in(http)
-        credentials: Credentials | None
-        if self.guard is None and CREDENTIALS in found:
+        guard, credentials = self.guard, None
+        if guard is None and CREDENTIALS in (found := found_in(http)):
             credentials = found[CREDENTIALS]
         else:
-            view: APIView | None = request.parser_context.get("view")
-            guard = self.guard or guard_of_settings()
+            guard = guard or guard_of_settings()
+            view: Any = request.parser_context.get("view")
             credentials = _decided(guard, http, view)
-            if view is not None and credentials is not None:
-                _keep_stream(view, credentials, guard, self.grace)
+            if view is not None and credentials is not None:  # a view answers one request
+                view.finalize_response = partial(_finalized, view.finalize_response, credentials, guard, self.grace)
         if credentials is None:
             return None
-        user = place_user(http, credentials)
-        return GuardedUser(credentials) if user is None else user, credentials
+        return GuardedUser(credentials) if function_of(USER) is None else place_user(http, credentials), credentials
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge for who brought nothing (RFC 6750 §3)."""
@@ -158,19 +159,21 @@ def _decided(guard: Guard, request: HttpRequest, view: APIView | None) -> Creden
     return decision.credentials
 
 
-def _keep_stream(view: Any, credentials: Credentials, guard: Guard, grace: float | None) -> None:  # noqa: ANN401 - whose method is replaced
-    """Let what *view* streams know for whom it is, and end in time; a view answers one request."""
-    finalize = view.finalize_response
-
-    def finalized(request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of each kind
-        final = finalize(request, response, *args, **kwargs)
-        if final.streaming:
-            close = final.close
-            kept(final, credentials, guard, grace)
-            final.close = close  # with which the request is over, and nobody's again: see _over()
-        return final
-
-    view.finalize_response = finalized
+def _finalized(
+    finalize: Callable[..., Any],
+    credentials: Credentials,
+    guard: Guard,
+    grace: float | None,
+    *args: Any,  # noqa: ANN401 - as a view has it
+    **kwargs: Any,  # noqa: ANN401 - as above
+) -> Any:  # noqa: ANN401 - of each kind
+    """Return what *finalize* makes of a response; one that streams knows for whom it is, and ends in time."""
+    final = finalize(*args, **kwargs)
+    if final.streaming:
+        close = final.close
+        kept(final, credentials, guard, grace)
+        final.close = close  # with which the request is over, and nobody's again: see _over()
+    return final
 
 
 def _over(**_: object) -> None:

@@ -60,9 +60,9 @@ class _AsgiDoor(asgi.GuardMiddleware):
         await super().__call__(scope, receive, send)
 
     def admitted(
-        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send, ending: Credentials | None
     ) -> tuple[asgi.Scope, asgi.Send]:
-        inner, send = super().admitted(credentials, scope, send)
+        inner, send = super().admitted(credentials, scope, send, ending)
         return inner, send if scope["type"] == "http" else denying(inner, send)
 
 

@@ -66,13 +66,21 @@ class GuardExtension:
 class _Door(wsgi.GuardMiddleware):
     """The WSGI door for answers of which only those parts run later that :func:`_processed` has seen to."""
 
-    def served(self, context: Context, environ: wsgi.Environ, start_response: wsgi.StartResponse) -> Iterable[bytes]:
-        return context.run(self.app, environ, start_response)
+    def served(
+        self,
+        context: Context,
+        credentials: Credentials | None,
+        environ: wsgi.Environ,
+        start_response: wsgi.StartResponse,
+    ) -> Iterable[bytes]:
+        return context.run(wsgi.called, credentials, self.app, environ, start_response)
 
 
 def _processed(process: Callable[[Any], Any], guard: Guard, grace: float | None, response: Response) -> Response:
     """Return the *response*, which knows for whom it is while it streams, too, and ends with its token if it must."""
     response = process(response)
+    if type(response.response) is list:  # as nearly all are; to ask it whether it streams takes as long as the guard
+        return response
     # A file that is passed through has a type that servers look at to send it faster, and runs nothing of anybody's.
     if not response.is_streamed or response.direct_passthrough:
         return response

@@ -19,6 +19,7 @@ from ..errors import Misconfigured
 from ..runners.awaiting import run
 from . import asgi
 from .denying import deny, denying
+from .expiring import watched
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ class _Door(asgi.GuardMiddleware):
     """The ASGI door for an application that reads its own scope again on the way out."""
 
     def admitted(
-        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send, ending: Credentials | None
     ) -> tuple[asgi.Scope, asgi.Send]:
         """Return *scope* itself, filled in."""
         _place(credentials, self.guard.realm, scope)
-        return scope, send if scope["type"] == "http" else denying(scope, send)
+        if scope["type"] == "websocket":
+            return scope, denying(scope, send)
+        return scope, send if ending is None else watched(send, self.guard, ending, self.grace or 0)
 
 
 def _place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> None:

@@ -90,10 +90,10 @@ class GuardMiddleware(asgi.GuardMiddleware):
         await super().__call__(scope, receive, send)
 
     def admitted(
-        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send, ending: Credentials | None
     ) -> tuple[asgi.Scope, asgi.Send]:
         """Return the scope with what the SDK binds a session to, and what ``get_access_token()`` gives."""
-        inner, send = super().admitted(credentials, scope, send)
+        inner, send = super().admitted(credentials, scope, send, ending)
         if credentials is None:
             inner.pop("user", None)
             return inner, send

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial, wraps
 from http import HTTPStatus
 from inspect import iscoroutinefunction, signature
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette.authentication import AuthCredentials, BaseUser, UnauthenticatedUser
@@ -21,6 +22,7 @@ from ..credentials import CURRENT
 from ..decision import Allow
 from ..errors import InsufficientScope, Misconfigured, shown
 from . import asgi
+from .expiring import START, left, starts_events, until
 from .refusing import CREDENTIALS, REALM, missing, refuse
 
 if TYPE_CHECKING:
@@ -90,20 +92,22 @@ class GuardMiddleware(asgi.GuardMiddleware):
     """
 
     def admitted(
-        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send
+        self, credentials: Credentials | None, scope: asgi.Scope, send: asgi.Send, ending: Credentials | None
     ) -> tuple[asgi.Scope, asgi.Send]:
         """Return *scope* itself, filled in: Starlette's middlewares read it again on the way out."""
         place(credentials, self.guard.realm, scope)
-        return scope, _challenging(scope, send) if scope["type"] == "http" else send
+        return scope, MethodType(_sending, [send, scope, self.guard, ending, self.grace or 0])
 
 
-def _challenging(scope: asgi.Scope, send: asgi.Send) -> asgi.Send:
-    def challenging(message: asgi.Message) -> Awaitable[None]:
-        if message.get("status") == _FORBIDDEN and message["type"] == "http.response.start":
-            message = _challenged(scope, message)
-        return send(message)
-
-    return challenging
+def _sending(held: list[Any], message: asgi.Message) -> Awaitable[None]:
+    """Send *message*, with its challenge; as in :func:`~jwt_guard.middleware.expiring.watched`, whose work it does."""
+    send: asgi.Send = held[0]
+    if message["type"] == START:  # which a websocket does not have
+        if message["status"] == _FORBIDDEN:
+            message = _challenged(held[1], message)
+        elif held[3] is not None and starts_events(message):
+            held[0] = until(send, left(*held[2:]))
+    return send(message)
 
 
 def _challenged(scope: asgi.Scope, message: asgi.Message) -> asgi.Message:
@@ -123,7 +127,8 @@ def place(credentials: Credentials | None, realm: str, scope: asgi.Scope) -> Non
     """Let the application find *credentials* where Starlette has such things."""
     scope[CREDENTIALS] = credentials
     scope[REALM] = realm
-    scope["state"] = {**scope.get("state", {}), "credentials": credentials}  # not into what others may share
+    state = scope.get("state")  # which others may share
+    scope["state"] = {**state, "credentials": credentials} if state else {"credentials": credentials}
     scope["auth"] = _Auth(credentials)
     scope["user"] = UnauthenticatedUser() if credentials is None else GuardedUser(credentials)
 

@@ -27,10 +27,21 @@ if TYPE_CHECKING:
     from ..decision import Decision
     from ..messages import Response
 
-__all__ = ["App", "Environ", "EnvironRequest", "GuardMiddleware", "InContext", "StartResponse", "is_past", "requires"]
+__all__ = [
+    "App",
+    "Environ",
+    "EnvironRequest",
+    "GuardMiddleware",
+    "InContext",
+    "StartResponse",
+    "called",
+    "is_past",
+    "requires",
+]
 
 T = TypeVar("T")
 _EVENTS = EVENTS.decode()
+_LENGTH = len("content-type")
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 App: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -116,46 +127,51 @@ class GuardMiddleware:
                 return answer(response, environ, start_response)
             if guard.carried.is_in_query(seen):
                 start_response = started_privately(start_response)
-        authorization: str | None = environ.get("HTTP_AUTHORIZATION")
-        is_options = environ["REQUEST_METHOD"] == "OPTIONS"
-        decision: Decision | None = None
-        if authorization is not None and not is_options:
-            decision = guard.at_sight_of_text(authorization)
+        authorization: str | None = environ.get("HTTP_AUTHORIZATION")  # with which it is no preflight
+        decision = None if authorization is None else guard.at_sight_of_text(authorization)
         if decision is None:
-            request = EnvironRequest(environ)
-            if is_options and self.preflight_passes and is_preflight(request):
-                decision = Allow(None)
-            else:
-                decision = guard.glance(authorization, request)
-            if decision is None:
-                decision = run(guard.decide(request))
+            decision = self._decided(environ, authorization)
         if not isinstance(decision, Allow):
             return answer(refuse(decision.error, EnvironRequest(environ), guard.realm), environ, start_response)
         environ[CREDENTIALS] = credentials = decision.credentials
         environ[REALM] = guard.realm
         # The application and each step of its answer run in one context of their own, so that nothing stays
         # on the worker thread and a streamed body still knows for whom it is.
-        context = copy_context()
-        context.run(CURRENT.set, credentials)
-        return self.served(context, environ, start_response)
+        return self.served(copy_context(), credentials, environ, start_response)
 
-    def served(self, context: Context, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Return the application's body, what is left to do of it to be done in *context*."""
+    def _decided(self, environ: Environ, authorization: str | None) -> Decision:
+        request = EnvironRequest(environ)
+        if self.preflight_passes and is_preflight(request):
+            return Allow(None)
+        decision = self.guard.glance(authorization, request)
+        return run(self.guard.decide(request)) if decision is None else decision
+
+    def served(
+        self, context: Context, credentials: Credentials | None, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Return the application's body for whoever has *credentials*, all of it done in *context*."""
         start = _Start(start_response)
-        body = context.run(self.app, environ, start)
+        body: Iterable[bytes] = context.run(called, credentials, self.app, environ, start)
         if _is_whole(body, environ):
             return body
-        credentials: Credentials | None = environ[CREDENTIALS]
         if credentials is None or self.grace is None:
             return InContext(body, context)
         is_over = partial(is_past, self.guard, credentials, self.grace)
         return InContext(body, context, lambda: start.is_of_events and is_over())
 
 
+def called(credentials: Credentials | None, app: App, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+    """Call *app*, which finds *credentials*, in a context of its own."""
+    CURRENT.set(credentials)
+    return app(environ, start)
+
+
 def _is_whole(body: Iterable[bytes], environ: Environ) -> bool:
     """Say whether nothing of the application runs any more; a server looks at a file's type to send it faster."""
+    if type(body) in (list, tuple):
+        return True
     wrapper = environ.get("wsgi.file_wrapper")
-    return type(body) in (list, tuple) or (isinstance(wrapper, type) and type(body) is wrapper)
+    return isinstance(wrapper, type) and type(body) is wrapper
 
 
 class _Start:
@@ -168,9 +184,10 @@ class _Start:
         self.is_of_events = False
 
     def __call__(self, status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401 - as PEP 3333 has it
-        self.is_of_events = any(
-            name.lower() == "content-type" and value.lower().startswith(_EVENTS) for name, value in headers
-        )
+        self.is_of_events = False
+        for name, value in headers:
+            if len(name) == _LENGTH and name.lower() == "content-type" and value.lower().startswith(_EVENTS):
+                self.is_of_events = True
         return self._start_response(status, headers, *error)
 
 

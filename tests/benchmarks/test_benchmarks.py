@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import jwt_guard
-from benchmarks import calling, doors, hot, memory, served
+from benchmarks import calling, compiled, doors, gateway, hot, memory, served
+from benchmarks.__main__ import SUITES
 from benchmarks.drawing import chart, table
 from benchmarks.rounds import Batches, Line, Middle, in_turn, middle
 
@@ -171,6 +172,48 @@ def test_each_door_with_a_peer_is_held_to_a_share_of_it(monkeypatch: pytest.Monk
     assert {False} == {reached for _, _, _, reached in told(1.9)}
 
 
+def test_the_compiled_policy_is_held_to_the_one_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def told(ours: tuple[float, ...]) -> list[Line]:
+        def measured(rounds: int) -> compiled.Cost:
+            asked.append(rounds)
+            return compiled.Cost(ours, (100.0, 200.0))
+
+        monkeypatch.setattr(compiled, "compiled", measured)
+        return compiled.rows(25)
+
+    by_hand, policy = told((105.0, 300.0))
+
+    assert ("100.0 µs", None) == (by_hand[1], by_hand[3])
+    assert ("1.05 × by hand (1.05 to 1.50, median 1.27), 105.0 µs", "≤ 1.05 ×", True) == policy[1:]
+    assert told((106.0, 300.0))[1][3] is False
+    assert [compiled._MOST_ROUNDS] * 2 == asked
+    monkeypatch.setattr(compiled, "compiled", lambda _: None)
+    assert [] == compiled.rows(25), "no wrk, no row"
+
+
+def test_the_gateway_is_held_to_nginx_and_envoy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*costs: float) -> list[tuple[str, bool | None]]:
+        names = (
+            "nginx, a constant 200", "the service alone", "nginx, without a guard",
+            "nginx + the service, tokens seen before", "nginx + the service, nothing remembered",
+            "Envoy's filter, with its cache", "Envoy's filter, without",
+        )  # fmt: skip
+        figures = {name: gateway.Figure(cost, 1.0) for name, cost in zip(names, costs, strict=True)}
+        monkeypatch.setattr(gateway, "measured", lambda _: figures)
+        return [(row.figure, row.reached) for row in SUITES["gateway"](25, draw=False)[len(names) :]]
+
+    assert [("1.50 ×", True), ("3.50 ×", True), ("+ 40.0 µs", True), ("1.00 ×", True)] == told(
+        10, 10, 20, 20, 60, 30, 70
+    )
+    assert [("1.45 ×", False), ("3.45 ×", False), ("+ 41.0 µs", None), ("0.91 ×", False)] == told(
+        10, 11, 20, 20, 61, 29, 69
+    )
+    monkeypatch.setattr(gateway, "measured", lambda _: {})
+    assert [] == SUITES["gateway"](25, draw=False), "no wrk, no row"
+
+
 def test_contestants_take_turns_and_the_order_is_turned_round() -> None:
     ran: list[str] = []
 
@@ -183,6 +226,14 @@ def test_contestants_take_turns_and_the_order_is_turned_round() -> None:
     assert "aaaabbbbbbbbaaaabbbbaaaaaaaabbbb" == "".join(ran[4:])
     assert {"a": 2, "b": 2} == {name: len(taken) for name, taken in times.items()}
     assert all(microseconds > 0 for taken in times.values() for microseconds in taken)
+
+
+def test_what_is_warmed_up_is_not_counted() -> None:
+    ran: list[str] = []
+    warmed = Batches(lambda: ["a", "b", "c"], ran.extend, warm=2)
+
+    assert [1] == [len(taken) for taken in in_turn({"a": warmed}, 1, "test").values()]
+    assert "abc" + "ab" + "abc" == "".join(ran)
 
 
 def test_a_middle_has_its_quartiles_around_it() -> None:

@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from jwt_guard import Guard, Misconfigured, current
-from jwt_guard.middleware import asgi, starlette, wsgi
+from jwt_guard.middleware import asgi, falcon, fastapi, litestar, starlette, wsgi
 from jwt_guard.middleware.flask import GuardExtension
 from tests.doors.inside import ask_wsgi, scope_for
 from tests.support.minting import NOW, claims, guard, mint
@@ -199,6 +199,44 @@ def test_an_event_stream_ends_with_its_token(headers: tuple[tuple[str, bytes], .
 
     assert 2 <= len(wire.sent) < 20
     assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+
+
+DOORS = (starlette.GuardMiddleware, fastapi.GuardMiddleware, litestar._Door, falcon._AsgiDoor)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=repr)
+def test_each_door_on_the_asgi_one_ends_an_event_stream_too(door: Any) -> None:
+    wire = serve(door(streaming(b"text/event-stream", 0.05), guarding(SOON)), asked("http"), "asyncio")
+
+    assert 2 <= len(wire.sent) < 20
+    assert {"type": "http.response.body", "body": b"", "more_body": False} == wire.sent[-1]
+
+
+def test_the_headers_of_an_answer_may_be_such_as_can_be_gone_through_once() -> None:
+    headers = [(b"x-before", b"1"), (b"content-type", b"text/event-stream"), (b"x-after", b"2")]
+
+    async def app(_scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": iter(headers)})
+        await anyio.sleep(SOON * 2)
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+
+    for said in ((), (ACCEPTS,)):
+        wire = serve(asgi.GuardMiddleware(app, guarding(SOON)), asked("http", *said), "asyncio")
+
+        assert headers == list(wire.sent[0]["headers"])
+        assert [b""] == [message["body"] for message in wire.sent[1:]]
+
+
+def test_an_event_that_comes_in_one_piece_with_the_end_is_held_back_too() -> None:
+    async def app(_scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"TEXT/Event-Stream")]})
+        await anyio.sleep(SOON * 2)
+        await send({"type": "http.response.body", "body": b"data: 1\n\n"})
+
+    for door in (asgi.GuardMiddleware, starlette.GuardMiddleware):
+        wire = serve(door(app, guarding(SOON)), asked("http"), "asyncio")
+
+        assert [b""] == [message["body"] for message in wire.sent[1:]]
 
 
 def test_an_event_stream_that_starts_after_its_token_is_over_has_a_start_and_an_end() -> None:

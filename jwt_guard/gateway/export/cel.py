@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 __all__ = [
-    "ABSENT_AUTHORIZATION",
-    "AUTHORIZATION",
     "FALSE",
     "METADATA",
     "NOW",
-    "PATH",
     "TRUE",
     "Cel",
     "all_hold",
@@ -142,12 +139,6 @@ def size(of: Cel) -> Cel:
 
 _REQUEST = name("request")
 _TIME = field(_REQUEST, "time")
-_HEADERS = field(_REQUEST, "headers")
-AUTHORIZATION = at(_HEADERS, "authorization")
-"""The value of that header; of several, all of them with commas between."""
-ABSENT_AUTHORIZATION = negated(has(_HEADERS, "authorization"))
-PATH = field(_REQUEST, "url_path")
-"""The path as sent, without the query."""
 NOW = call(
     "_+_",
     call("double", call("int", _TIME)),

@@ -15,10 +15,11 @@ from ...access.policy import described
 from ...errors import Misconfigured, shown
 from ...flow import Flow
 from ...runners.blocking import run
-from .cel import ABSENT_AUTHORIZATION, PATH, all_hold, at_most, size, whole
-from .envoy_answers import INVALID, insufficient, local_replies
+from .cel import all_hold
+from .envoy_answers import insufficient, local_replies
 from .envoy_clusters import cluster, cluster_of_url, keys_of, socket_address
 from .envoy_filters import (
+    ABSENT,
     ASK,
     KEYS,
     POLICY,
@@ -27,18 +28,23 @@ from .envoy_filters import (
     allowed,
     another_request,
     ask,
+    cel,
     of_route,
+    policies,
+    policy,
     rbac,
     rbac_filter,
     refused,
     shape,
     typed,
 )
-from .envoy_paths import also_read_as, own_paths
+from .envoy_matchers import predicate, principal
+from .envoy_paths import LONGER, also_read_as, own_paths
 from .envoy_policy import refusals, said
 from .envoy_policy import why_not as why_no_policy
-from .envoy_tokens import claims_of, is_verified, leeway, rules
+from .envoy_tokens import claims_of, header_named, is_verified, leeway, rules
 from .envoy_tokens import why_not as why_no_provider
+from .envoy_usual import TIMES, lists_of_names, usual_policy, usual_times, usual_token
 from .plan import File
 
 if TYPE_CHECKING:
@@ -53,7 +59,6 @@ __all__ = ["export", "key_urls"]
 _HTTP: Final = "envoy.extensions.filters.http"
 _MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _EXPRESSIONS: Final = ("re2.max_program_size.error_level", "re2.max_program_size.warn_level")
-_LONGEST_PATH: Final = 8_192
 _NOBODY: Final = "anyone"  # who may come without a token
 _EVERYBODY: Final = DescribedRoute("/**", (), deep=True, opaque=False, policies=())
 
@@ -97,8 +102,8 @@ class _Compiled:
 
     def bootstrap(self) -> dict[str, Any]:
         hosts: dict[str, Any] = {"name": "all", "domains": ["*"], "routes": list(self.routes())}
-        if self.plan.drops_authorization:
-            hosts["request_headers_to_remove"] = ["authorization"]
+        dropped = [*TIMES.values(), *(("authorization",) if self.plan.drops_authorization else ())]
+        hosts["request_headers_to_remove"] = dropped
         manager = typed(
             _MANAGER,
             stat_prefix="jwt_guard",
@@ -110,7 +115,7 @@ class _Compiled:
             path_with_escaped_slashes_action="KEEP_UNCHANGED",
             upgrade_configs=[{"upgrade_type": "websocket"}],
             local_reply_config=local_replies(self.guard.realm, self.lacking),
-            early_header_mutation_extensions=[another_request()],
+            early_header_mutation_extensions=[another_request(*TIMES.values())],
             route_config={"virtual_hosts": [hosts]},
             http_filters=self.filters(),
         )
@@ -136,6 +141,8 @@ class _Compiled:
             yield self.route(every, None, policy, match={"prefix": "/"})
             return
         listed = policy.routes
+        if self.everywhere is None:
+            yield self.denying("a path that is too long", {"safe_regex": {"regex": LONGER}})
         for index, route in enumerate(listed):
             match = {"safe_regex": {"regex": own_paths(route)}}
             for methods, inner in route.policies:
@@ -172,24 +179,27 @@ class _Compiled:
         nothing = typed(f"{_HTTP}.jwt_authn.v3.PerRouteConfig", disabled=True)
         return {SHAPE: disabled, KEYS: nothing, TOKEN: disabled, POLICY: disabled}
 
-    def of_policy(self, policy: Description) -> dict[str, Any]:
+    def of_policy(self, asked: Description) -> dict[str, Any]:
         """Return what is asked for on a route: of the filters in common, those that are different there."""
         different: dict[str, Any] = {}
         matchers: list[dict[str, Any]] = []
-        if policy.is_open:
-            nobody = [allowed(all_hold(ABSENT_AUTHORIZATION, _SHORT))]
+        if asked.is_open:
             different[KEYS] = typed(f"{_HTTP}.jwt_authn.v3.PerRouteConfig", requirement_name=_NOBODY)
-            matchers += nobody
+            matchers.append(allowed(ABSENT))
+        for provider in self.judged:
+            usual = usual_policy(asked, provider)
+            if usual is not None:
+                matchers.append(allowed(predicate(usual)))
         for provider in self.judged:
             claims, names = claims_of(provider), provider.claims
-            matchers.append(allowed(all_hold(is_verified(provider), _SHORT, said(policy, claims, names))))
+            matchers.append(allowed(cel(all_hold(is_verified(provider), said(asked, claims, names)))))
         for provider in self.judged:
             claims, names = claims_of(provider), provider.claims
-            for each in refusals(policy, claims, names):
+            for each in refusals(asked, claims, names):
                 if each.scopes:
                     self.lacking.add(each.scopes)
                 condition = all_hold(is_verified(provider), each.condition)
-                matchers.append(refused(condition, insufficient(each.scopes)))
+                matchers.append(refused(cel(condition), insufficient(each.scopes)))
         different[POLICY] = of_route(rbac(matchers, insufficient(frozenset())))
         return different
 
@@ -199,9 +209,9 @@ class _Compiled:
         listed: list[dict[str, Any]] = []
         if self.judged:
             listed += [
-                shape(self.guard.limits.token),
+                shape(self.guard.limits),
                 {"name": KEYS, "typed_config": self.of_keys()},
-                rbac_filter(TOKEN, rbac(self.of_tokens(), INVALID)),
+                rbac_filter(TOKEN, policies(self.of_tokens())),
                 rbac_filter(POLICY, rbac((), insufficient(frozenset()))),
             ]
         if self.may_ask:
@@ -220,7 +230,8 @@ class _Compiled:
                     "require_expiration": not provider.exp_may_be_missing,
                     "clock_skew_seconds": leeway(provider),
                     "payload_in_metadata": provider.name,
-                    "header_in_metadata": f"{provider.name} header",
+                    "header_in_metadata": header_named(provider),
+                    "claim_to_headers": [{"header_name": header, "claim_name": name} for name, header in TIMES.items()],
                     **keys_of(provider, self.urls),
                 }
         each = [{"provider_name": name} for name in providers]
@@ -234,9 +245,15 @@ class _Compiled:
             strip_failure_response=True,  # which would repeat what the client sent
         )
 
-    def of_tokens(self) -> list[dict[str, Any]]:
+    def of_tokens(self) -> dict[str, dict[str, Any]]:
         """Return the rules about tokens; where somebody has to come with one, other filters see to it that they do."""
-        return [*(allowed(rules(provider)) for provider in self.judged), allowed(ABSENT_AUTHORIZATION)]
+        named = {"0": policy({"header": {"name": "authorization", "present_match": True, "invert_match": True}})}
+        for provider in self.judged:
+            lists, usual = principal(lists_of_names(provider)), usual_token(provider)
+            if usual is not None:
+                named[f"1 {provider.name}"] = policy(principal(usual), *usual_times(provider))
+            named[f"2 {provider.name}"] = policy(lists, condition=rules(provider))
+        return named
 
     def clusters(self) -> Iterator[dict[str, Any]]:
         yield cluster_of_url("upstream", self.plan.upstream.url)
@@ -245,9 +262,6 @@ class _Compiled:
                 yield cluster_of_url(f"keys of {provider.name}", self.urls[provider.name], provider)
         if self.may_ask:
             yield cluster("jwt_guard", self.plan.grpc or self.plan.auth, http2=self.plan.grpc is not None)
-
-
-_SHORT: Final = at_most(size(PATH), whole(_LONGEST_PATH))
 
 
 def _why_nowhere(guard: Guard) -> str | None:
@@ -270,7 +284,7 @@ def _written(config: dict[str, Any]) -> str:
 
     def shortened(value: object) -> object:
         if isinstance(value, dict):
-            if "cel_expr_parsed" in value:
+            if "cel_expr_parsed" in value or "call_expr" in value or "principals" in value:
                 conditions.append(json.dumps(value, separators=(",", ":")))
                 return f"\0{len(conditions) - 1}\0"
             return {name: shortened(inner) for name, inner in value.items()}

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from ...errors import GuardError
 
-__all__ = ["INVALID", "MALFORMED", "MISSING", "denied_as", "insufficient", "local_replies"]
+__all__ = ["INVALID", "MALFORMED", "MISSING", "UNNAMED", "denied_as", "insufficient", "local_replies"]
 
 MISSING: Final = "missing"
 MALFORMED: Final = "malformed"
 INVALID: Final = "invalid"
+UNNAMED: Final = "none"
+"""What Envoy calls it where no policy lets a request in: those are about tokens."""
 _INSUFFICIENT: Final = "insufficient"
 _TYPE: Final = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 _OF_THE_FILTER: Final = "jwt_authn_access_denied{"
@@ -45,6 +47,7 @@ def local_replies(realm: str, lacking: Iterable[frozenset[str]]) -> dict[str, An
         (f"{details} == {json.dumps(denied_as(MISSING))}", missing),
         (f"{details} == {json.dumps(denied_as(MALFORMED))}", MalformedRequest("")),
         (f"{details} == {json.dumps(denied_as(INVALID))}", invalid),
+        (f"{details} == {json.dumps(denied_as(UNNAMED))}", invalid),
         (f'{details} == "{_OF_THE_FILTER}Jwt_is_missing}}"', missing),
         (f'{details} == "{_OF_THE_FILTER}Jwks_remote_fetch_is_failed}}"', Unavailable("", retry_after=1)),
         (f'{details}.startsWith("{_OF_THE_FILTER}")', invalid),

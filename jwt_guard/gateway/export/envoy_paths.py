@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ...access.description import DescribedRoute
 
-__all__ = ["also_read_as", "own_paths"]
+__all__ = ["LONGER", "also_read_as", "own_paths"]
 
 _DOT: Final = 0x2E
 _SLASH, _SEMICOLON, _BACKSLASH = 0x2F, 0x3B, 0x5C
@@ -88,3 +88,6 @@ _BREAK = "(?:/|%2[Ff])+"
 _WITHIN = "(?:[^/%]|%(?:[013-9A-Fa-f][0-9A-Fa-f]|2[0-9A-Ea-e]))"
 _WILD = f"{_WITHIN}+"
 _PARAMETERS = f"(?:(?:;|%3[Bb]){_WITHIN}*)?"
+
+LONGER: Final = "[!-~]{1000}" * 8 + "[!-~]{193}[!-~]*"
+"""The paths that are longer than any route's own, 8,192 characters."""

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, cast
 
+from ...flow import Trust
+from ...sources.fixed import FixedKeys
 from ...tokens.algorithms import HMAC
 from ...tokens.claims import ACCESS_TOKEN_TYPES
 from ...tokens.compact import media_type
@@ -40,14 +42,29 @@ from .envoy_policy import first_of
 if TYPE_CHECKING:
     from ...access.provider import Provider
 
-__all__ = ["ALGORITHMS", "claims_of", "is_verified", "leeway", "rules", "why_not"]
+__all__ = [
+    "ALGORITHMS",
+    "OTHER_KINDS",
+    "TEXTS",
+    "WORDS",
+    "claims_of",
+    "header_named",
+    "is_verified",
+    "leeway",
+    "rules",
+    "why_not",
+    "without_kid",
+]
 
 ALGORITHMS: Final = frozenset((
     *HMAC, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 ))  # fmt: skip
 """Those that Envoy knows."""
+TEXTS: Final = ("sub", "azp", "client_id", "jti", "sid", "acr")
+WORDS: Final = ("scope", "scp")
+_NO_CONTROL: Final = r"[^\x00-\x1f\x7f-\x{9f}]"
 _LAST_DATE: Final = 253_402_300_799
-_OTHER_KINDS: Final = ("at_hash", "c_hash", "hti-version", "events", "htm", "htu")
+OTHER_KINDS: Final = ("at_hash", "c_hash", "hti-version", "events", "htm", "htu")
 _OF_ACCESS_TOKENS: Final = ("azp", "client_id", "cid", "scope", "scp")
 _KEYCLOAK_KINDS: Final = ("id", "refresh", "offline", "logout")
 _LONGEST_KID: Final = 1_024
@@ -68,6 +85,8 @@ def why_not(provider: Provider) -> str | None:
         return f"Envoy knows none of its algorithms ({', '.join(sorted(provider.allowed))})"
     if provider.algorithms is not None and not provider.allowed <= ALGORITHMS:
         return f"Envoy does not know {', '.join(sorted(provider.allowed - ALGORITHMS))}"
+    if getattr(getattr(provider.source, "settings", None), "trust", Trust()).proxy is not None:
+        return "its keys are fetched through a proxy"
     unsaid = [rule for rule in (provider.kind, *provider.extra_rules) if rule is not None and not _is_said(rule.means)]
     if unsaid:
         return f"it has a rule about {unsaid[0].about} that Envoy has no words for"
@@ -83,14 +102,31 @@ def claims_of(provider: Provider) -> Cel:
     return at(METADATA, provider.name)
 
 
+def header_named(provider: Provider) -> str:
+    """Return where the header of such a token is."""
+    return f"{provider.name} header"
+
+
 def header_of(provider: Provider) -> Cel:
     """Return its header."""
-    return at(METADATA, f"{provider.name} header")
+    return at(METADATA, header_named(provider))
 
 
 def is_verified(provider: Provider) -> Cel:
     """Say whether a token of *provider* was verified."""
     return has(METADATA, provider.name)
+
+
+def without_kid(provider: Provider) -> frozenset[str]:
+    """Return the algorithms with which a token may do without ``kid``: those of which it can mean one key only.
+
+    Envoy tries one key after another.  What an issuer publishes is not known here; there any of its keys will do.
+    """
+    algorithms = provider.allowed & ALGORITHMS
+    source = provider.source
+    if not isinstance(source, FixedKeys):
+        return algorithms
+    return frozenset(alg for alg in algorithms if source.keys.find(None, alg) is not None)
 
 
 def rules(provider: Provider) -> Cel:
@@ -110,11 +146,16 @@ def _of_header(provider: Provider, header: Cel) -> Iterator[Cel]:
     yield any_holds(*(equal(at(header, "alg"), text(alg)) for alg in sorted(provider.allowed & ALGORITHMS)))
     for name in ("crit", "b64", "zip"):
         yield negated(has(header, name))
-    # A cty other than JWT is rare enough to be left to the other gateways.
-    yield negated(has(header, "cty"))
-    yield _if_there(
-        header, "kid", lambda kid: all_hold(of_type(kid, "string"), at_most(size(kid), whole(_LONGEST_KID)))
+    another = method(at(header, "cty"), "matches", text("^(?i:(?:application/)?jwt)$"))
+    yield _if_there(  # RFC 7519 §5.2: else it is a token within a token
+        header,
+        "cty",
+        lambda cty: any_holds(of_type(cty, "null_type"), all_hold(of_type(cty, "string"), negated(another))),
     )
+    nameless = any_holds(*(equal(at(header, "alg"), text(alg)) for alg in sorted(without_kid(provider))))
+    kid = at(header, "kid")
+    short = all_hold(of_type(kid, "string"), less(whole(0), size(kid)), at_most(size(kid), whole(_LONGEST_KID)))
+    yield chosen(has(header, "kid"), short, nameless)
     types = frozenset(map(media_type, ACCESS_TOKEN_TYPES if provider.typ is None else provider.typ))
     named = [name for name in types if name is not None]
     typed = _is_one_of_types(at(header, "typ"), named)
@@ -123,11 +164,13 @@ def _of_header(provider: Provider, header: Cel) -> Iterator[Cel]:
 
 def _is_one_of_types(typ: Cel, names: list[str]) -> Cel:
     """Say whether *typ* is one of the media types *names*, whatever its case (RFC 7515 §4.1.9)."""
-    return all_hold(of_type(typ, "string"), method(typ, "matches", text(_types(names)))) if names else FALSE
+    named = method(typ, "matches", text(f"^{_types_expression(names)}$"))
+    return all_hold(of_type(typ, "string"), named) if names else FALSE
 
 
-def _types(names: list[str]) -> str:
-    return f"^(?i:(?:application/)?(?:{'|'.join(_quoted(name) for name in sorted(names))}))$"
+def _types_expression(names: list[str]) -> str:
+    """Return the expression of the media types *names*."""
+    return f"(?i:(?:application/)?(?:{'|'.join(_quoted(name) for name in sorted(names))}))"
 
 
 def _quoted(name: str) -> str:
@@ -138,9 +181,9 @@ def _quoted(name: str) -> str:
 
 
 def _of_types(claims: Cel) -> Iterator[Cel]:
-    for name in ("sub", "azp", "client_id", "jti", "sid", "acr"):
+    for name in TEXTS:
         yield _if_there(claims, name, lambda value: of_type(value, "string"))
-    for name in ("scope", "scp"):
+    for name in WORDS:
         yield _if_there(claims, name, lambda value: of_type(value, "string", "list"))
     yield negated(has(claims, "cnf"))
 
@@ -190,14 +233,16 @@ def _of_names(provider: Provider, claims: Cel) -> Iterator[Cel]:
 
 def _is_name(value: Cel, _listed: str) -> Cel:
     def one(name: Cel) -> Cel:
-        return all_hold(of_type(name, "string"), less(whole(0), size(name)))
+        return all_hold(of_type(name, "string"), method(name, "matches", text(f"^{_NO_CONTROL}+$")))
 
     first = {"call_expr": {"function": "_[_]", "args": [value, whole(0)]}}
     return chosen(of_type(value, "list"), all_hold(equal(size(value), whole(1)), one(cast("Cel", first))), one(value))
 
 
 def _are_names(value: Cel, listed: str) -> Cel:
-    return chosen(of_type(value, listed), negated(has(value, "")), of_type(value, "string"))
+    """Say whether *value* is a text of names, or a list; what is in a list, other matchers can say, and this cannot."""
+    clean = all_hold(of_type(value, "string"), method(value, "matches", text(f"^{_NO_CONTROL}*$")))
+    return chosen(of_type(value, listed), negated(has(value, "")), clean)
 
 
 # --- what rules mean -------------------------------------------------------------------------------------------------
@@ -221,7 +266,7 @@ def _access_token(claims: Cel, known_by: tuple[str, ...], never: tuple[str, ...]
     """Return that nothing in *claims* says that they are of another kind than an access token (RFC 8725 §3.12)."""
     typ, use = at(claims, "typ"), at(claims, "token_use")
     another = method(typ, "matches", text(f"^(?i:{'|'.join(_KEYCLOAK_KINDS)})$"))
-    conditions = [negated(has(claims, name)) for name in (*_OTHER_KINDS, *never)]
+    conditions = [negated(has(claims, name)) for name in (*OTHER_KINDS, *never)]
     conditions += [has(claims, name) for name in known_by]
     conditions.append(
         _if_there(

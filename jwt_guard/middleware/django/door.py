@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from ...credentials import CURRENT
 from ...decision import Allow
 from ...runners import awaiting, blocking
+from ..carrying import is_plain
 from ..expiring import checked
 from ..refusing import CREDENTIALS, REALM, is_preflight
 from .answering import arefused, refused
@@ -71,7 +72,8 @@ class GuardMiddleware:
         if self._is_async:
             return self._awaited(request)
         guard = guard_of_settings()
-        metadata = answered(guard, request)
+        looks_beyond = not is_plain(guard)
+        metadata = answered(guard, request) if looks_beyond else None
         if metadata is not None:
             return metadata
         decision = at_once(guard, request, preflight_passes=self.preflight_passes)
@@ -83,7 +85,7 @@ class GuardMiddleware:
         on = request.__dict__
         on["credentials"] = on[CREDENTIALS] = credentials
         on[REALM] = guard.realm
-        if credentials is not None:
+        if credentials is not None and function_of(USER) is not None:
             place_user(request, credentials)
         token = _set(credentials)
         try:
@@ -92,11 +94,12 @@ class GuardMiddleware:
             _reset(token)
         if response.streaming:
             kept(response, credentials, guard, self.grace)
-        return self._varied(finished(guard, request, response))
+        return self._varied(finished(guard, request, response) if looks_beyond else response)
 
     async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
         guard = guard_of_settings()
-        metadata = answered(guard, request)
+        looks_beyond = not is_plain(guard)
+        metadata = answered(guard, request) if looks_beyond else None
         if metadata is not None:
             return metadata
         decision = at_once(guard, request, preflight_passes=self.preflight_passes)
@@ -106,7 +109,7 @@ class GuardMiddleware:
             return self._varied(await arefused(decision.error, request, guard.realm))
         credentials = decision.credentials
         place(request, credentials, guard.realm)
-        if credentials is not None:
+        if credentials is not None and function_of(USER) is not None:
             place_user(request, credentials)
         token = _set(credentials)
         try:
@@ -115,7 +118,7 @@ class GuardMiddleware:
             _reset(token)
         if response.streaming:
             kept(response, credentials, guard, self.grace)
-        return self._varied(finished(guard, request, response))
+        return self._varied(finished(guard, request, response) if looks_beyond else response)
 
     def _varied(self, response: HttpResponseBase) -> HttpResponseBase:
         if self._varies:
@@ -125,9 +128,11 @@ class GuardMiddleware:
 
 def at_once(guard: Guard, request: HttpRequest, *, preflight_passes: bool) -> Decision | None:
     """Return the decision about *request* where it takes no wait, else None."""
-    authorization: str | None = request.META.get("HTTP_AUTHORIZATION")
-    if request.method == "OPTIONS":
-        seen = SeenRequest(request)
-        return _PASS if preflight_passes and is_preflight(seen) else guard.glance(authorization, seen)
+    authorization: str | None = request.META.get("HTTP_AUTHORIZATION")  # with which it is no preflight
     decision = None if authorization is None else guard.at_sight_of_text(authorization)
-    return guard.glance(authorization, SeenRequest(request)) if decision is None else decision
+    if decision is not None:
+        return decision
+    seen = SeenRequest(request)
+    if preflight_passes and request.method == "OPTIONS" and is_preflight(seen):
+        return _PASS
+    return guard.glance(authorization, seen)
