@@ -23,7 +23,7 @@ _EXPORTED: Mapping[tuple[str | None, bool], frozenset[str]] = {
 """Where ``$export`` is, and the types that it takes beside those that are exported (Bulk Data Access 2.0)."""
 _BULK = frozenset({"_count", "_outputFormat", "_since", "_type", "end", "start"})
 """The parameters that leave the types as they are."""
-_JOB = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_JOB = re.compile(r"[A-Za-z0-9._~-]{1,4096}")  # as long as a sealed link
 _UNLISTED = Refusal("operation", "the operation is not one that is let through")
 _NO_JOB = Refusal("id", "this can be no job")
 
