@@ -12,6 +12,7 @@ __all__ = [
     "AmbiguousRequest",
     "BadSignature",
     "ClaimRejected",
+    "ClientTooSlow",
     "ContentTooLarge",
     "CrossOrigin",
     "Expired",
@@ -95,6 +96,12 @@ class ContentTooLarge(Refused):
     """The form is longer than is read to look for a token in it (RFC 9110 §15.5.14)."""
 
     status = 413
+
+
+class ClientTooSlow(Refused):
+    """A client of a gateway did not send the rest of its request in time (RFC 9110 §15.5.9)."""
+
+    status = 408
 
 
 class CrossOrigin(Refused):

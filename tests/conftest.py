@@ -1,4 +1,4 @@
-"""What holds for every test: how many examples a property gets, that CI skips nothing, and what may be run again."""
+"""What holds for every test: examples, that CI skips nothing, what may be run again, and what no log may hold."""
 
 import os
 from collections.abc import Generator
@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.leaks import Watch
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -28,6 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items if IN_CI else ():
         if item.path.relative_to(here).parts[0] in REAL:
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=3))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watch(), "leaks")
 
 
 @pytest.hookimpl(wrapper=True)

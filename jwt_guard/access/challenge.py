@@ -6,7 +6,15 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from ..errors import AmbiguousRequest, ContentTooLarge, CrossOrigin, InsufficientScope, MethodNotAllowed, Unavailable
+from ..errors import (
+    AmbiguousRequest,
+    ClientTooSlow,
+    ContentTooLarge,
+    CrossOrigin,
+    InsufficientScope,
+    MethodNotAllowed,
+    Unavailable,
+)
 from ..messages import Response
 from .policy import is_scope
 
@@ -26,6 +34,7 @@ _PLAIN_SENTENCES = {
     401: "An access token is needed",
     403: "The request does not come from a page of this site",
     405: "The route does not take this method",
+    408: "The rest of the request did not come in time",
     413: "The form is too long",
     502: "The application cannot be reached at the moment",
     503: "The access token cannot be checked at the moment",
@@ -34,7 +43,7 @@ _PLAIN_SENTENCES = {
 
 
 # Nobody who was told so would get further with another token.
-_WITHOUT_CHALLENGE = (AmbiguousRequest, ContentTooLarge, CrossOrigin)
+_WITHOUT_CHALLENGE = (AmbiguousRequest, ClientTooSlow, ContentTooLarge, CrossOrigin)
 
 
 class Realm(str):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +20,7 @@ from ..config.load import find, guard_from, read
 from ..config.shadow import read_shadow
 from ..errors import Misconfigured
 from ..gateway.settings import address
-from ..gateway.sockets import handed_over, listening, where
+from ..gateway.sockets import close, handed_over, listening, where
 from ..gateway.systemd import notify, watchdog_seconds
 from ..gateway.workers import supervise
 from ..observing.lines import log_to_standard_error
@@ -27,7 +30,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from ..access.guard import Guard
+    from ..config.audit import AuditSettings
     from ..config.values import Table
+    from ..fhir.audit_trail import AuditTrail
+    from ..gateway.doors import Doors
+    from ..gateway.judging import Judge
     from ..gateway.reloading import Built
     from ..gateway.serving import Beside
     from ..gateway.settings import Settings
@@ -38,7 +46,7 @@ __all__ = ["add_parser", "run"]
 
 _log = logging.getLogger("jwt_guard")
 _MOST_WORKERS = 256
-_FILES = ("jwks_file", "pem_file", "client_key_file", "ca_file", "openapi", "file")
+_FILES = ("jwks_file", "pem_file", "client_key_file", "key_file", "ca_file", "openapi", "file")
 
 
 def add_parser(commands: Commands) -> None:
@@ -80,21 +88,22 @@ def _serve(options: argparse.Namespace) -> int:
     log_to_standard_error(options.log)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read anew
     file = find(options.config)
-    settings = doors_of(_built(file)).settings  # what is wrong is said here, before anything is done
-    if settings.upstream is not None:
+    key = os.urandom(32)  # the same for all workers, and until this process ends
+    doors = doors_of(_built(file, key=key))  # what is wrong is said here, before anything is done
+    settings = doors.settings
+    if doors.is_proxy:
         import_module("jwt_guard.gateway.proxying")
-    listeners = handed_over() or [listening(address(options.listen or settings.listen))]
-    minded = [] if settings.admin_listen is None else [listening(address(settings.admin_listen))]
+    with ExitStack() as stack:
+        listeners, minded = _listeners(options, settings, stack)
 
-    def serving(folder: Path | None, beat: Callable[[], None]) -> int:
-        watch = Watch(folder, is_counting=bool(minded))
-        beside = [*_beside(settings), *map(watch.beside, minded)]
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(serve(partial(_built, file, watch), listeners, beat=beat, beside=beside))
-        return 0
+        def serving(folder: Path | None, beat: Callable[[], None]) -> int:
+            watch = Watch(folder, is_counting=bool(minded))
+            beside = [*_beside(settings), *map(watch.beside, minded)]
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(serve(partial(_built, file, watch, key=key), listeners, beat=beat, beside=beside))
+            return 0
 
-    ready = partial(_ready, listeners, minded)
-    try:
+        ready = partial(_ready, listeners, minded)
         if options.workers > 1:
             with TemporaryDirectory(prefix="jwt-guard-") as folder:  # what each of them counts, for all to tell
                 work = partial(serving, Path(folder))
@@ -102,8 +111,22 @@ def _serve(options: argparse.Namespace) -> int:
         status = serving(None, _Signs(ready))
         notify("STOPPING=1")
         return status
-    finally:
-        _close([*listeners, *minded])
+
+
+def _listeners(
+    options: argparse.Namespace, settings: Settings, stack: ExitStack
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Return what is listened on for questions, and for those who mind the service; *stack* closes it."""
+
+    def closing(listener: socket.socket) -> socket.socket:
+        stack.callback(close, listener)
+        return listener
+
+    listeners = [closing(each) for each in handed_over()]
+    if not listeners:
+        listeners.append(closing(listening(address(options.listen or settings.listen))))
+    minded = [] if settings.admin_listen is None else [closing(listening(address(settings.admin_listen)))]
+    return listeners, minded
 
 
 def _beside(settings: Settings) -> tuple[Beside, ...]:
@@ -137,12 +160,7 @@ def _ready(listeners: Sequence[socket.socket], minded: Sequence[socket.socket]) 
     notify("READY=1")
 
 
-def _close(listeners: Sequence[socket.socket]) -> None:
-    for listener in listeners:
-        listener.close()
-
-
-def _built(file: Path, watch: Watch | None = None) -> Built:
+def _built(file: Path, watch: Watch | None = None, *, key: bytes) -> Built:
     from ..gateway.reloading import Built, marks
 
     files = marks([file])
@@ -150,15 +168,53 @@ def _built(file: Path, watch: Watch | None = None) -> Built:
     files = {**files, **marks(_named(root))}
     guard = guard_from(root)
     shadow = read_shadow(root, guard)
-    if watch is None:
-        return Built(read_gateway(root), guard, files)
-    return Built(read_gateway(root), guard, files, partial(watch.observer, shadow=shadow))
+    built = Built(read_gateway(root), guard, files)
+    if root.has("fhir"):
+        built = replace(built, doors=_fhir_doors(root, guard, key))
+    return built if watch is None else replace(built, observer=partial(watch.observer, shadow=shadow))
+
+
+def _fhir_doors(root: Table, guard: Guard, key: bytes) -> Callable[[Settings, Judge], Doors]:
+    """Return what makes the doors before the FHIR server of *root*; *key* seals links where it names no other."""
+    from ..config.audit import read_audit
+    from ..config.fhir import read_fhir
+    from ..fhir.serving import FhirDoors
+    from ..tokens.sealing import Sealer
+
+    fhir, audit = read_fhir(root, guard.providers), read_audit(root)
+    if fhir is None:
+        raise root.wrong("fhir", "a table is expected")
+    return partial(
+        FhirDoors,
+        upstream=fhir.upstream,
+        server=fhir.server,
+        patient_claims=fhir.patient_claims,
+        smart=fhir.smart,
+        origins=fhir.origins,
+        sealer=Sealer(fhir.link_key or key),
+        audit=None if audit is None else partial(_trail, audit),
+        audit_queries=audit is not None and audit.queries,
+    )
+
+
+def _trail(settings: AuditSettings) -> AuditTrail:
+    from ..fhir.audit_trail import AuditFile, AuditServer
+
+    if settings.file is not None:
+        return AuditFile(settings.file, required=settings.required)
+    return AuditServer(
+        settings.url or "",
+        authorization=settings.authorization,
+        waiting=settings.waiting,
+        required=settings.required,
+    )
 
 
 def _named(root: Table) -> list[Path]:
     """Return the files that *root* names, which a change of is a change of it."""
-    providers, shadow = root.table("providers"), root.table("shadow")
+    providers, shadow, gateway = root.table("providers"), root.table("shadow"), root.table("gateway")
     tables = [root.table("keys"), *(providers.inner(name) for name in providers.values)] if providers else []
+    tables += [] if gateway is None else [gateway.table("proxy"), gateway.table("identity_token")]
     tables += [shadow, *(root.tables("routes") or ()), *((shadow and shadow.tables("routes")) or ())]
     return [table.path(key) for table in tables if table for key in _FILES if table.text(key)]
 

@@ -91,9 +91,11 @@ def _proxy(table: Table) -> ProxySettings:
     inner = table.table("proxy")
     if inner is None:
         return ProxySettings()
-    inner.only((*_WAITS, *_FLAGS))
+    inner.only((*_WAITS, *_FLAGS, "ca_file"))
     given: dict[str, Any] = {name: inner.seconds(name) for name in _WAITS if inner.has(name)}
     given |= {name: inner.flag(name) for name in _FLAGS if inner.has(name)}
+    if inner.has("ca_file"):
+        given["ca_file"] = str(inner.path("ca_file"))
     try:
         return ProxySettings(**given)
     except Misconfigured as error:

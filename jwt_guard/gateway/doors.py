@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..credentials import Credentials
     from ..decision import Decision
     from ..messages import Request
+    from ..middleware.asgi import App
     from .judging import Judge
     from .settings import Settings
 
@@ -121,6 +122,17 @@ class Doors:
         self._token: Final = judge.identity if isinstance(judge.identity, IdentityToken) else None
         self._said: Final = bool(judge.identity.names)
         self._is_observed: Final = judge.observe is not None
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether what is let in goes on from here, so that an application stands at the doors."""
+        return self.settings.upstream is not None
+
+    def application(self) -> App:
+        """Return that application, which has what it stands before as its ``app``."""
+        from .proxy import proxied
+
+        return proxied(self.settings, self.judge.guard, observe=self.judge.observe)
 
     def believes(self, peer: str | None) -> bool:
         """Say whether the word of *peer* counts."""

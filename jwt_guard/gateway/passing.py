@@ -133,7 +133,7 @@ class Passing:
             headers = [(name, value) for name, value in headers if name not in connection]
         peer = scope.get("client")
         origin = self._about_the_client(headers, found, None if not peer else peer[0], _scheme(scope), host)
-        headers.append(("host", host if self.settings.proxy.keep_host else self._authority))
+        headers.insert(0, ("host", host if self.settings.proxy.keep_host else self._authority))
         lengths = found.get("content-length")
         if lengths:
             headers.append(("content-length", lengths[0]))

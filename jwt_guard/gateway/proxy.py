@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -17,35 +18,42 @@ from yarl import URL
 
 from ..access.routes import looks_at_encoded
 from ..decision import Deny
-from ..errors import GuardError, InsufficientScope, MethodNotAllowed, UpstreamFailed, UpstreamTooSlow
+from ..errors import (
+    ClientTooSlow,
+    GuardError,
+    InsufficientScope,
+    MethodNotAllowed,
+    UpstreamFailed,
+    UpstreamTooSlow,
+)
 from ..middleware.asgi import GuardMiddleware, ScopeRequest, answer
 from ..middleware.refusing import REALM, refuse
 from ..observing.observer import Circumstances, told
 from .identity_token import IdentityToken
 from .passing import Passing
 from .tunnel import as_it_is, tunnel
+from .upstream import LONGEST_HEADER, PIECE, Asking, Connector, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from ..access.guard import Guard
     from ..decision import Decision
+    from ..messages import Response
     from ..middleware.asgi import App, Receive, Scope, Send
     from ..observing.observer import Observer
     from .passing import Outgoing
     from .settings import Settings
+    from .upstream import Answer
 
 __all__ = ["Proxy", "proxied"]
 
 _log = logging.getLogger("jwt_guard")
-_PIECE = 65_536
-"""Octets that are held of an answer at most, before the upstream has to wait for the client."""
 _KEPT_FOR = 4.0
 """Seconds for which a connection that nobody uses is kept: less than the usual servers do, so that we close it."""
 _SOON = 1.0
 """Seconds after which somebody looks whether the client is still there."""
 _NOT_TO_ADD = ("accept", "accept-encoding", "content-type", "user-agent")
-_LONGEST_HEADER = 65_536
 
 
 def proxied(
@@ -104,6 +112,7 @@ class Proxy:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=settings.proxy.connect_timeout)
         self._session: aiohttp.ClientSession | None = None
         self._sockets: aiohttp.ClientSession | None = None
+        self._asking: Asking | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -121,7 +130,7 @@ class Proxy:
                 message = f"the proxy does not know the ASGI scope type {kind!r}"
                 raise RuntimeError(message)
         except GuardError as error:
-            await answer(refuse(error, ScopeRequest(scope), scope.get(REALM, "api")), scope, receive, send)
+            await answer(_refusal(error, scope), scope, receive, send)
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -132,6 +141,14 @@ class Proxy:
         return session
 
     @property
+    def asking(self) -> Asking:
+        """The same for requests without a body."""
+        asking = self._asking
+        if asking is None:
+            asking = self._asking = Asking(self.session, URL(self._upstream), self._timeout)
+        return asking
+
+    @property
     def sockets(self) -> aiohttp.ClientSession:
         """The same for websockets, of which aiohttp would follow redirections: to wherever, with all that we say."""
         if self._sockets is None:
@@ -140,21 +157,21 @@ class Proxy:
 
     def _made(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_FOR),
+            connector=Connector(limit=0, keepalive_timeout=_KEPT_FOR, ssl=self.settings.proxy.tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_NOT_TO_ADD,
             timeout=self._timeout,
             auto_decompress=False,
             trust_env=False,
-            read_bufsize=_PIECE,
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
+            read_bufsize=PIECE,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
             middlewares=middlewares,
         )
 
     async def close(self) -> None:
         """Close every connection to the upstream."""
-        sessions, self._session, self._sockets = (self._session, self._sockets), None, None
+        sessions, self._session, self._sockets, self._asking = (self._session, self._sockets), None, None, None
         for session in sessions:
             if session is not None:
                 await session.close()
@@ -188,11 +205,15 @@ class Proxy:
                     soon.cancel()
                     client.stop()
         except TimeoutError:
-            if client is None or not client.is_gone:
+            if client is None or not (client.is_gone or client.is_waited_for):
                 raise UpstreamTooSlow("the upstream has not answered in time") from None
+            if not client.is_gone:
+                raise ClientTooSlow("the client has not sent the rest in time") from None
 
-    async def _asked(self, outgoing: Outgoing, client: _Client) -> aiohttp.ClientResponse:
+    async def _asked(self, outgoing: Outgoing, client: _Client) -> aiohttp.ClientResponse | Answer:
         try:
+            if is_plain(outgoing.method, has_body=outgoing.has_body):
+                return await self.asking.ask(outgoing.method, outgoing.target, outgoing.headers)
             return await self.session.request(
                 outgoing.method,
                 URL(self._upstream + outgoing.target, encoded=True),
@@ -211,7 +232,7 @@ class Proxy:
             raise UpstreamFailed(f"the upstream has not answered ({type(error).__name__})") from None
 
     async def _relay(
-        self, response: aiohttp.ClientResponse, outgoing: Outgoing, scope: Scope, client: _Client, send: Send
+        self, response: aiohttp.ClientResponse | Answer, outgoing: Outgoing, scope: Scope, client: _Client, send: Send
     ) -> None:
         headers = self._passing.answer(response.raw_headers, outgoing.origin)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -233,6 +254,13 @@ class Proxy:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def _refusal(error: GuardError, scope: Scope) -> Response:
+    response = refuse(error, ScopeRequest(scope), scope.get(REALM, "api"))
+    if isinstance(error, ClientTooSlow):  # RFC 9110 §15.5.9: what may still come is no request
+        response = replace(response, headers=(*response.headers, ("connection", "close")))
+    return response
+
+
 class _Client:
     """The client's side of an exchange: what it sends, and whether it is still there."""
 
@@ -244,11 +272,15 @@ class _Client:
         self._watching: asyncio.Task[None] | None = None
         self._now: Callable[[], float] = asyncio.get_running_loop().time
         self.is_gone = False
+        self.is_waited_for = False
+        """Whether it is to send more, so that nobody else is to blame when time is over."""
 
     async def body(self) -> AsyncIterator[bytes]:
         """Give what it sends; the upstream gets more time with each piece."""
         while True:
+            self.is_waited_for = True
             message = await self._receive()
+            self.is_waited_for = False
             if message["type"] == "http.disconnect":
                 self._leave()
                 raise aiohttp.ClientConnectionError

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 
 from .framing import server_options
-from .proxy import proxied
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +26,7 @@ class Proxying:
 
     def __init__(self, doors: Doors) -> None:
         self.doors = doors
+        self.is_closing = False
         self._current = _Standing(doors)
         self._standing: Final[set[_Standing]] = {self._current}
         self._serving: asyncio.Task[None] | None = None
@@ -58,6 +58,7 @@ class Proxying:
 
     async def finish(self, within: float) -> None:  # noqa: ARG002 - which was said at the start
         """Finish what was begun, in the time that the server was given, and end."""
+        self.is_closing = True
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving
@@ -69,7 +70,7 @@ class _Standing:
     """The proxy of one configuration, which closes what it holds when nobody needs it any more."""
 
     def __init__(self, doors: Doors) -> None:
-        self._app = proxied(doors.settings, doors.judge.guard, observe=doors.judge.observe)
+        self._app: Any = doors.application()
         self._under_way = 0
         self._is_leaving = False
         self._closing: asyncio.Task[None] | None = None

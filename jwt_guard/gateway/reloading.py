@@ -27,6 +27,8 @@ __all__ = ["Build", "Built", "Marks", "Reloading", "Service", "doors_of", "marks
 _log = logging.getLogger("jwt_guard")
 _EVERY = 1.0
 _LONGEST_WARMING = 5.0
+_AT_THE_START = ("listen", "grpc_listen", "admin_listen")
+"""Keys of ``[gateway]`` that are looked at once: who listens goes on where it listens."""
 
 Marks: TypeAlias = Mapping[Path, tuple[int, int, int] | None]
 """By file: when it was changed, which it is and how long; None where there is none."""
@@ -51,6 +53,8 @@ class Built:
     files: Marks
     observer: Callable[[Guard], Observer | None] = lambda _guard: None
     """Returns who is told of each decision of a guard, which knows its keys by then."""
+    doors: Callable[[Settings, Judge], Doors] = Doors
+    """Makes the doors."""
 
 
 Build: TypeAlias = Callable[[], Built]
@@ -67,7 +71,7 @@ def doors_of(built: Built, before: Doors | None = None) -> Doors:
         ]
         guard = replace(guard, providers=providers)
     settings = built.settings
-    return Doors(settings, Judge(guard, settings.identity, settings.answer_within, built.observer(guard)))
+    return built.doors(settings, Judge(guard, settings.identity, settings.answer_within, built.observer(guard)))
 
 
 async def warmed(doors: Doors) -> Doors:
@@ -93,6 +97,7 @@ class Reloading:
         self._every = every
         self._files: Marks = {}
         self._told = asyncio.Event()
+        self._started: Settings | None = None
 
     def now(self) -> None:
         """Read the files, whether they have changed or not."""
@@ -102,6 +107,7 @@ class Reloading:
         """Return what the files describe; raises Misconfigured."""
         built = await asyncio.to_thread(self._build)
         self._files = built.files
+        self._started = built.settings
         return await warmed(doors_of(built))
 
     async def forever(self, service: Service) -> None:
@@ -127,7 +133,7 @@ class Reloading:
         try:
             built = await asyncio.to_thread(self._build)
             doors = doors_of(built, service.doors)
-            _check_alike(doors.settings, service.doors.settings)
+            _check_alike(doors, service.doors)
         except Misconfigured as error:
             self._files = found
             _log.error("the configuration stays as it was: %s", error)
@@ -141,14 +147,24 @@ class Reloading:
             return False
         self._files = built.files
         await warmed(doors)
+        self._started = self._started or service.doors.settings
         service.swap(doors)
         _log.info("the configuration was read again, and counts from now on")
+        waiting = [f"gateway.{key}" for key in _AT_THE_START if _differs(key, doors.settings, self._started)]
+        if waiting:
+            _log.warning("%s: a change of it counts after a restart, and not before", ", ".join(waiting))
         return True
 
 
-def _check_alike(new: Settings, old: Settings) -> None:
-    if (new.upstream is None) is not (old.upstream is None):
-        raise Misconfigured("gateway.upstream: whether there is one counts from the next start on")
+def _check_alike(new: Doors, old: Doors) -> None:
+    if new.is_proxy is not old.is_proxy:
+        is_plain = (new.settings.upstream is None) is not (old.settings.upstream is None)
+        key = "gateway.upstream" if is_plain else "fhir"
+        raise Misconfigured(f"{key}: whether there is one counts from the next start on")
+
+
+def _differs(key: str, new: Settings, old: Settings) -> bool:
+    return bool(getattr(new, key) != getattr(old, key))
 
 
 def marks(files: Iterable[Path]) -> Marks:

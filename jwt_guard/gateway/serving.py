@@ -128,7 +128,7 @@ class ForwardAuth(Front):
 
 
 def _served(doors: Doors) -> Served:
-    if doors.settings.upstream is None:
+    if not doors.is_proxy:
         return ForwardAuth(doors)
     from .proxying import Proxying
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -69,12 +70,17 @@ class ProxySettings:
     """Whether the upstream sees the host that the client asked for; else its own."""
     pass_authorization: bool = False
     """Whether the upstream sees the client's ``Authorization``, by which it could ask others in their name."""
+    ca_file: str | None = None
+    """Certificates of the authorities that an ``https`` upstream is trusted by, in PEM; None: the system's."""
+    tls: ssl.SSLContext | None = field(init=False, repr=False, compare=False)
+    """What it says, read once; None: as usual."""
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers, and read the certificates."""
         for name in ("connect_timeout", "answer_timeout"):
             if not 0 < getattr(self, name) <= _MOST_WAIT:
                 raise Misconfigured(f"{name}: a number of seconds above 0, and at most a day, is expected")
+        object.__setattr__(self, "tls", None if self.ca_file is None else _trusting(self.ca_file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,8 @@ class Settings:
             _check_upstream(self.upstream)
         if isinstance(self.identity, IdentityToken) and self.identity.is_bearer and self.proxy.pass_authorization:
             raise Misconfigured("proxy: Authorization is the client's or the identity token, and not both")
+        if self.proxy.ca_file is not None and not (self.upstream or "").startswith("https://"):
+            raise Misconfigured("proxy: ca_file is for an upstream with https://")
         if not 0 < self.answer_within <= _MOST_SECONDS:
             raise Misconfigured("answer_within: a number of seconds above 0, and at most 60, is expected")
         object.__setattr__(self, "networks", tuple(map(_network, self.trusted_proxies)))
@@ -131,6 +139,17 @@ def believes(settings: Settings, peer: str | None) -> bool:
         return False
     mapped = getattr(who, "ipv4_mapped", None)
     return any(who in network or (mapped is not None and mapped in network) for network in settings.networks)
+
+
+def _trusting(file: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        raise Misconfigured("ca_file: the file holds no certificates in PEM") from None
+    except OSError as error:
+        raise Misconfigured(f"ca_file: the file cannot be read: {error.strerror}") from None
+    context.set_alpn_protocols(("http/1.1",))
+    return context
 
 
 def _network(text: str) -> Network:

@@ -14,7 +14,7 @@ from ..errors import Misconfigured
 if TYPE_CHECKING:
     from .settings import Address
 
-__all__ = ["handed_over", "listening", "where"]
+__all__ = ["close", "handed_over", "listening", "where"]
 
 _FIRST = 3
 """The first descriptor that is handed over (sd_listen_fds(3))."""
@@ -25,7 +25,7 @@ _USUAL_MODE = 0o660
 def listening(address: Address, mode: int = _USUAL_MODE) -> socket.socket:
     """Return a socket that listens on *address*; *mode* is that of the file of a Unix socket.
 
-    A file that is left of one that nobody listens on any more is removed.  Raises OSError.
+    A file that is left of one that nobody listens on any more is removed.  Raises OSError.  :func:`close` it.
     """
     if address.path:
         return _unix(address.path, mode)
@@ -42,6 +42,18 @@ def listening(address: Address, mode: int = _USUAL_MODE) -> socket.socket:
     except OSError:
         listener.close()
         raise
+
+
+def close(listener: socket.socket) -> None:
+    """Close *listener*, and remove the file that :func:`listening` made for it in this process.
+
+    What systemd has handed over stays, and so does a file that somebody else has put in its place meanwhile.
+    """
+    if isinstance(listener, _OfFile) and listener.maker == os.getpid():
+        with suppress(FileNotFoundError):
+            if _identity(listener.path) == listener.identity:
+                Path(listener.path).unlink()
+    listener.close()
 
 
 def handed_over() -> list[socket.socket]:
@@ -81,8 +93,21 @@ def where(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class _OfFile(socket.socket):
+    """A Unix socket that knows which file was made for it, and by whom."""
+
+    path = ""
+    identity: tuple[int, int, int] | None = None
+    maker = 0
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns  # a number may be given again, the time is not
+
+
 def _unix(path: str, mode: int) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = _OfFile(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         before = os.umask(0o777 & ~mode)  # so that there is no moment in which more may connect
@@ -90,10 +115,11 @@ def _unix(path: str, mode: int) -> socket.socket:
             listener.bind(path)
         finally:
             os.umask(before)
+        listener.path, listener.identity, listener.maker = path, _identity(path), os.getpid()
         Path(path).chmod(mode)
         return _ready(listener)
     except OSError:
-        listener.close()
+        close(listener)
         raise
 
 

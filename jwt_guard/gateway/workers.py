@@ -22,7 +22,10 @@ __all__ = ["Beat", "Work", "supervise"]
 _log = logging.getLogger("jwt_guard")
 Beat: TypeAlias = Callable[[], None]
 Work: TypeAlias = Callable[[Beat], int]
-"""What a worker does, until SIGTERM; it calls what it is given once it is ready, and then as long as it is alive."""
+"""What a worker does, until SIGTERM; it calls what it is given once it is ready, and then as long as it is alive.
+
+Where that finds nobody who hears it, it raises SIGTERM.
+"""
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _ALL = (*_STOP, signal.SIGHUP, signal.SIGCHLD)
@@ -43,7 +46,8 @@ def supervise(number: int, work: Work, *, stop_within: float, ready: Callable[[]
     """Have *number* processes do *work* until SIGTERM or SIGINT; one that ends is started again.
 
     SIGHUP is passed on.  Who does not stop *within* that many seconds, and some more, is killed.  *ready* is called
-    when each of them is ready for the first time.  Return the exit status.
+    when each of them is ready for the first time.  Where this process is killed, they stop by themselves.  Return the
+    exit status.
     """
     return _Supervisor(number, work, stop_within, ready).run()
 
@@ -114,7 +118,7 @@ class _Supervisor:
                 for worker in self._workers.values():
                     os.close(worker.pipe)
                 os.environ.pop("NOTIFY_SOCKET", None)  # one of us speaks for all
-                status = self._work(lambda: _beat(write))
+                status = self._work(_beating(write))
             except BaseException as error:  # noqa: BLE001 - nothing of ours may run on in the child
                 _log.error("a worker ended with %s", type(error).__name__)
             finally:
@@ -162,6 +166,21 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
     """Leave it to the pipe that wakes us."""
 
 
-def _beat(pipe: int) -> None:
-    with suppress(BlockingIOError):
-        os.write(pipe, b".")
+def _beating(pipe: int) -> Beat:
+    """Return what writes to *pipe*, and ends this process as SIGTERM does when nobody reads there any more."""
+    os.set_blocking(pipe, False)
+    is_minded = True
+
+    def beat() -> None:
+        nonlocal is_minded
+        try:
+            os.write(pipe, b".")
+        except BlockingIOError:  # it has been told often enough
+            return
+        except BrokenPipeError:
+            if is_minded:
+                is_minded = False
+                _log.error("whoever minds the workers is gone, so that this one ends")
+                signal.raise_signal(signal.SIGTERM)
+
+    return beat

@@ -14,6 +14,7 @@ from jwt_guard.access.carriers import cookie, form, header, query
 from jwt_guard.access.challenge import Realm, refusal
 from jwt_guard.access.resource import ProtectedResource
 from jwt_guard.errors import (
+    ClientTooSlow,
     ContentTooLarge,
     CrossOrigin,
     InsufficientScope,
@@ -207,6 +208,7 @@ def test_a_realm_is_a_text_that_doors_hand_on() -> None:
     ("error", "status", "words"),
     [
         (CrossOrigin("SECRET"), 403, "The request does not come from a page of this site"),
+        (ClientTooSlow("SECRET"), 408, "The rest of the request did not come in time"),
         (ContentTooLarge("SECRET"), 413, "The form is too long"),
     ],
 )

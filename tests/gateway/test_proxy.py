@@ -9,7 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from jwt_guard.gateway.proxy import Proxy
 from jwt_guard.gateway.settings import ProxySettings, Settings
 from tests.support.minting import guard
 from tests.support.proxied import ask, bearer, exchange, headers_of, of_octets, proxy, seen_by, serving
-from tests.support.servers import until
+from tests.support.servers import Certificates, certificates_for, until
 
 IDENTITY = IdentityHeaders(user="X-Auth-User", scopes="X-Auth-Scopes")
 QUICK = ProxySettings(connect_timeout=0.5, answer_timeout=0.5)
@@ -434,6 +435,83 @@ def test_an_upload_may_take_longer_than_the_answer_to_it(upstream: int) -> None:
         assert b'"body": "hello"' in b"".join(iter(lambda: it.recv(65_536), b""))
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n\r\nhe", b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n"])
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_client_that_does_not_send_the_rest_is_408_and_its_connection_ends(
+    framing: bytes, asks: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        seen_by([], b"HTTP/1.1 100 Continue\r\n\r\n" if asks else b"")(connection)
+        with suppress(ConnectionResetError):
+            while connection.recv(65_536):
+                pass
+        ended.set()
+
+    caplog.set_level("INFO", "jwt_guard")
+    expect = b"Expect: 100-continue\r\n" if asks else b""
+    with of_octets(answer) as upstream, proxy(upstream, proxy=QUICK) as port:
+        found = exchange(port, b"POST / HTTP/1.1\r\nHost: h\r\n" + expect + framing)
+        assert ended.wait(10)
+
+    final = found.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert final.startswith(b"HTTP/1.1 408 ")
+    assert ("close", None) == (dict(headers_of(final))["connection"], dict(headers_of(final)).get("retry-after"))
+    assert "The rest of the request did not come in time" in final.decode()
+    assert ["INFO"] == [record.levelname for record in caplog.records if "408 ClientTooSlow" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    ],
+)
+def test_an_upstream_that_does_not_answer_to_all_of_it_is_504(octets: bytes) -> None:
+    with silent() as upstream, proxy(upstream, proxy=QUICK) as port:
+        found = exchange(port, b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + octets)
+
+    assert found.startswith(b"HTTP/1.1 504 ")
+
+
+def test_an_upstream_that_does_not_take_what_the_client_sends_is_504() -> None:
+    with (
+        silent() as upstream,
+        proxy(upstream, proxy=QUICK) as port,
+        socket.create_connection(("127.0.0.1", port), 10) as it,
+    ):
+        it.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1073741824\r\n\r\n")
+        sending = threading.Thread(target=send_all_that_is_taken, args=(it,))
+        sending.start()
+        assert it.recv(65_536).startswith(b"HTTP/1.1 504 ")
+        it.shutdown(socket.SHUT_RDWR)
+        sending.join(10)
+
+
+@contextmanager
+def silent() -> Generator[int]:
+    """Give the port of an upstream that neither reads nor answers."""
+    is_over = threading.Event()
+
+    def answer(_connection: socket.socket) -> None:
+        is_over.wait(20)
+
+    with of_octets(answer) as port:
+        try:
+            yield port
+        finally:
+            is_over.set()
+
+
+def send_all_that_is_taken(connection: socket.socket) -> None:
+    with suppress(OSError):
+        for _ in range(16_384):
+            connection.sendall(bytes(65_536))
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -591,6 +669,61 @@ def test_who_reads_slowly_slows_the_upstream_and_not_the_memory() -> None:
             time.sleep(0.3)
         assert 0 < sent[0] < 16_777_216
         assert 67_108_864 <= sum(len(piece) for piece in iter(lambda: it.recv(1 << 20), b""))
+
+
+# --- an upstream with TLS ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificates]:
+    folder = tmp_path_factory.mktemp("tls")
+    wanted = {"good": "127.0.0.1", "of another authority": "127.0.0.1", "for another host": "127.0.0.2"}
+    return {name: certificates_for(address, folder / name) for name, address in wanted.items()}
+
+
+@contextmanager
+def in_tls(app: Any, of: Certificates, trusted: Path | None) -> Generator[int]:
+    """Give the port of a proxy before *app*, which speaks TLS."""
+    settings = ProxySettings(ca_file=None if trusted is None else str(trusted))
+    with (
+        serving(app, ssl_certfile=of.certificate, ssl_keyfile=of.key) as port,
+        proxy(port, upstream=f"https://127.0.0.1:{port}", proxy=settings) as own,
+    ):
+        yield own
+
+
+def test_an_upstream_may_have_tls(files: dict[str, Certificates]) -> None:
+    with in_tls(echo, files["good"], files["good"].authority) as port:
+        told = arrived(port, "/a?b", method="POST", body=b"x" * 100_000)
+        again = arrived(port, host="shop.test")
+
+    assert ("/a?b", "x" * 100_000, "http") == (told["target"], told["body"], told["sent"]["x-forwarded-proto"])
+    assert "shop.test" == again["sent"]["host"]  # which is not what the certificate is for, and need not be
+
+
+@pytest.mark.parametrize(
+    ("shown", "trusted"),
+    [("of another authority", "good"), ("for another host", "for another host"), ("good", None)],
+)
+def test_an_upstream_that_cannot_show_who_it_is_hears_nothing(
+    files: dict[str, Certificates], shown: str, trusted: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await echo(scope, receive, send)
+
+    with in_tls(app, files[shown], None if trusted is None else files[trusted].authority) as port:
+        assert 502 == ask(port, "/", bearer()).status
+
+    assert [] == asked
+    assert "ClientConnectorCertificateError" in caplog.text
+
+
+def test_an_upstream_that_has_no_tls_where_it_should_is_502(upstream: int) -> None:
+    with proxy(upstream, upstream=f"https://127.0.0.1:{upstream}") as port:
+        assert 502 == ask(port).status
 
 
 # --- the application by itself -----------------------------------------------------------------------

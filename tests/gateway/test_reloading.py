@@ -108,6 +108,41 @@ def test_the_last_good_one_stays(config: Config, text: str, sentence: str, caplo
     assert 1 == len(caplog.records)
 
 
+def test_where_it_listens_counts_after_a_restart_and_that_is_said(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = ONE.format(issuer="https://id.invalid").replace('"orders"\n', '"orders"\nsecret = "' + "s" * 40 + '"\n')
+    config.write(good + '[gateway]\nlisten = "127.0.0.1:1"\n')
+    caplog.set_level("WARNING", "jwt_guard")
+    said: list[list[str]] = []
+
+    async def play() -> None:
+        reloading = Reloading(config.build)
+        front = Front(await reloading.first())
+        for gateway in (
+            'listen = "127.0.0.1:1"\nadmin_listen = "127.0.0.1:2"\ngrpc_listen = "127.0.0.1:3"',
+            'listen = "127.0.0.1:4"',
+            'listen = "127.0.0.1:4"\nanswer_within = 1',
+            "answer_within = 2",
+            'listen = "127.0.0.1:1"\nanswer_within = 3',
+        ):
+            caplog.clear()
+            config.write(f"{good}[gateway]\n{gateway}\n")
+            assert await reloading.once(front)
+            said.append(caplog.messages)
+        assert 3 == front.doors.settings.answer_within
+
+    asyncio.run(play())
+    more = ": a change of it counts after a restart, and not before"
+    assert [
+        [f"gateway.grpc_listen, gateway.admin_listen{more}"],
+        [f"gateway.listen{more}"],
+        [f"gateway.listen{more}"],
+        [f"gateway.listen{more}"],
+        [],
+    ] == said
+
+
 def test_a_function_that_raises_keeps_the_last_good_one_and_its_words_to_itself(
     config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

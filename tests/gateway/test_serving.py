@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,8 @@ from jwt_guard.issuing.issuer import sign
 from jwt_guard.issuing.keyring import make
 from jwt_guard.issuing.signing import SigningKey
 from tests.support.bad_issuer import BadIssuer, hangs
+from tests.support.gateway_process import GatewayProcess, gateway_process
+from tests.support.leaks import look_at
 from tests.support.servers import until
 
 SECRET = "0123456789abcdef" * 3
@@ -133,6 +135,7 @@ def serving(folder: Path, text: str, *options: str, **how: object) -> Generator[
         service._reader.join(5)
         if service.process.stderr is not None:
             service.process.stderr.close()
+        look_at(service.log)
 
 
 def children(pid: int) -> set[int]:
@@ -234,6 +237,32 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert 0 == service.stop()
 
 
+def test_workers_whose_minder_is_killed_finish_what_they_began_and_end(tmp_path: Path) -> None:
+    with serving(tmp_path, provider("one") + ORDERS + GATEWAY, "--workers", "2") as service, ExitStack() as stack:
+        begun = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 20))
+        held, bearer = children(service.process.pid), token()
+        for each in held:
+            stack.callback(end, each)
+        head = f"GET /ext_authz/orders/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
+        begun.sendall(head)
+        assert begun.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        begun.sendall(head[:30])
+        service.process.kill()
+        service.process.wait()
+        until(lambda: 2 == service.log.count("so that this one ends"), 30)
+        assert not all(map(is_over, held))
+        begun.sendall(head[30:])
+        assert begun.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        until(lambda: all(map(is_over, held)), 30)
+        assert 2 == len(held)
+
+
+def end(pid: int) -> None:
+    """Kill what a test leaves when it fails."""
+    if not is_over(pid):
+        os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_systemd_hears_of_it(tmp_path: Path, workers: int) -> None:
     with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
@@ -271,6 +300,71 @@ def test_a_unix_socket_is_listened_on_again_after_a_crash(tmp_path: Path) -> Non
                     client.connect(f"{folder}/s")
                     client.sendall(b"GET /ext_authz/open HTTP/1.0\r\n\r\n")
                     assert client.recv(1_000).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("is_proxy", [False, True])
+def test_who_asks_whether_it_is_ready_hears_that_it_stops_while_it_finishes(tmp_path: Path, is_proxy: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as up:
+        more = f'upstream = "http://127.0.0.1:{up.getsockname()[1]}"\n' if is_proxy else ""
+        gateway = f'[gateway]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n{more}'
+        (tmp_path / "guard.toml").write_text(provider("one") + ORDERS + gateway, encoding="utf-8")
+        with gateway_process(tmp_path / "guard.toml") as service, ExitStack() as stack:
+            service.wait_for("ready on ")
+            port = int(service.log.rpartition("ready on 127.0.0.1:")[2].partition('"')[0])
+            assert (200, False) == stops(service)
+            begun = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            target = "/open" if is_proxy else "/ext_authz/open"
+            head = f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            begun.sendall(head if is_proxy else head + head[:-2])  # the one is answered, and the other is not all
+            upstream = stack.enter_context(up.accept()[0]) if is_proxy else None
+            if upstream is not None:
+                assert upstream.recv(65_536)
+            else:
+                assert begun.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            service.process.send_signal(signal.SIGTERM)
+            until(lambda: (503, True) == stops(service), 10)
+            if upstream is not None:
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            else:
+                begun.sendall(head[-2:])
+            assert begun.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            assert 0 == service.process.wait(20)
+
+
+def stops(service: GatewayProcess) -> tuple[int, bool]:
+    status, told = service.tells("/readyz")
+    return status, json.loads(told)["stopping"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("more", ["", 'upstream = "http://127.0.0.1:1"\n'])
+def test_the_files_of_its_unix_sockets_go_with_it(tmp_path: Path, workers: int, more: str) -> None:
+    with TemporaryDirectory() as folder:
+        gateway = f'[gateway]\nlisten = "unix:{folder}/s"\nadmin_listen = "unix:{folder}/a"\n{more}'
+        with serving(tmp_path, provider("one") + gateway, "--workers", str(workers)) as service:
+            service.wait_for("ready on ")
+            assert {"s", "a"} == {each.name for each in Path(folder).iterdir()}
+            assert 0 == service.stop()
+        assert [] == list(Path(folder).iterdir())
+
+
+def test_no_file_is_left_of_a_start_that_failed(tmp_path: Path) -> None:
+    with TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        gateway = f'[gateway]\nlisten = "unix:{folder}/s"\nadmin_listen = "{place}"\n'
+        with serving(tmp_path, provider("one") + gateway) as service:
+            assert 1 == service.process.wait(30)
+        assert [] == list(Path(folder).iterdir())
+
+
+def test_the_file_of_a_socket_that_is_handed_over_stays(tmp_path: Path) -> None:
+    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/s")
+        listener.listen()
+        with serving(tmp_path, provider("one") + ORDERS, fds=listener.fileno()) as service:
+            service.wait_for("ready on ")
+            assert 0 == service.stop()
+        assert [Path(folder, "s")] == list(Path(folder).iterdir())
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from jwt_guard.config.gateway import read_gateway
 from jwt_guard.config.values import Table, WrongConfig
 from jwt_guard.errors import Misconfigured
 from jwt_guard.gateway.settings import Settings, address, believes
+
+CA = certifi.where()
+"""A file with certificates."""
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:9191", "[::1]:9191", "localhost:0", "unix:/run/jwt-guard.sock"])
@@ -109,6 +113,11 @@ def test_without_it_the_usual_holds() -> None:
         ({"answer_within": 0}, "gateway.answer_within"),
         ({"answer_within": 61}, "gateway.answer_within"),
         ({"identity_headers": {"user": "X User"}}, "gateway.identity_headers"),
+        ({"upstream": "https://h", "proxy": {"ca_file": "/nowhere/ca.pem"}}, "gateway.proxy.ca_file"),
+        ({"upstream": "https://h", "proxy": {"ca_file": __file__}}, "gateway.proxy.ca_file"),
+        ({"upstream": "https://h", "proxy": {"ca_file": ""}}, "gateway.proxy.ca_file"),
+        ({"upstream": "http://h", "proxy": {"ca_file": CA}}, "gateway.proxy"),
+        ({"proxy": {"ca_file": CA}}, "gateway.proxy"),
         ({"identity_headers": {"roles": "X-Roles"}}, "gateway.identity_headers.roles"),
     ],
 )

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from jwt_guard.gateway.settings import address
-from jwt_guard.gateway.sockets import handed_over, listening, where
+from jwt_guard.gateway.sockets import close, handed_over, listening, where
 
 
 @pytest.fixture
@@ -69,6 +69,71 @@ def test_a_file_that_is_no_socket_stays(folder: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         listening(address(f"unix:{path}"))
     assert "precious" == path.read_text(encoding="utf-8")
+
+
+def test_the_file_of_a_socket_goes_with_it(folder: Path) -> None:
+    close(listening(address(f"unix:{folder / 's'}")))
+    assert [] == list(folder.iterdir())
+
+
+def test_a_file_that_is_gone_already_is_no_error(folder: Path) -> None:
+    listener = listening(address(f"unix:{folder / 's'}"))
+    (folder / "s").unlink()
+    close(listener)
+    assert -1 == listener.fileno()
+
+
+def test_a_newer_socket_in_its_place_stays(folder: Path) -> None:
+    path = folder / "s"
+    first = listening(address(f"unix:{path}"))
+    first.close()  # as a loop does that stops to listen; the file stays, and its number may be given again
+    second = listening(address(f"unix:{path}"))
+    close(first)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    close(second)
+    assert not path.exists()
+
+
+def test_a_file_in_its_place_stays(folder: Path) -> None:
+    listener = listening(address(f"unix:{folder / 's'}"))
+    (folder / "s").unlink()
+    (folder / "s").write_text("precious", encoding="utf-8")
+    close(listener)
+    assert "precious" == (folder / "s").read_text(encoding="utf-8")
+
+
+def test_a_process_that_did_not_make_the_file_leaves_it(folder: Path) -> None:
+    listener = listening(address(f"unix:{folder / 's'}"))
+    child = os.fork()
+    if child == 0:
+        try:
+            close(listener)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert (folder / "s").exists()
+    close(listener)
+    assert not (folder / "s").exists()
+
+
+def test_no_file_is_left_of_a_socket_that_could_not_be_made_ready(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no more")
+
+    monkeypatch.setattr(Path, "chmod", fails)
+    with pytest.raises(OSError, match="no more"):
+        listening(address(f"unix:{folder / 's'}"))
+    assert [] == list(folder.iterdir())
+
+
+def test_what_was_handed_over_is_closed_and_its_file_stays(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        close(listener)
+    assert (folder / "s").exists()
 
 
 HANDED = """

@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from jwt_guard import authenticated, scopes
 from jwt_guard.gateway.identity import IdentityHeaders
 from jwt_guard.gateway.settings import ProxySettings
 from tests.support.minting import NOW, guard
 from tests.support.proxied import Reply, ask, bearer, of_octets, proxy, seen_by, serving
+from tests.support.servers import certificates_for
 
 BIG = 4 * 1_048_576
 
@@ -196,3 +198,21 @@ def test_it_ends_with_its_token() -> None:
 
             soon = [bearer(exp=NOW + 1 - 30)]
             assert 1008 == meet(port, talk, additional_headers=soon)
+
+
+def test_a_websocket_goes_on_in_tls_to_who_can_show_who_it_is(tmp_path: Path) -> None:
+    good, other = (certificates_for("127.0.0.1", tmp_path / name) for name in ("good", "other"))
+    options = {"ssl_certfile": good.certificate, "ssl_keyfile": good.key, "ws": "websockets-sansio"}
+    with serving(upstream, **options) as behind:
+        found: list[Any] = []
+        for files in (good, other):
+            settings = ProxySettings(ca_file=str(files.authority))
+            with proxy(behind, upstream=f"https://127.0.0.1:{behind}", proxy=settings) as own:
+                if files is good:
+                    found.append(meet(own, lambda it: _ask(it, "hello")))
+                else:
+                    with pytest.raises(InvalidStatus) as caught:
+                        meet(own, lambda it: _ask(it, "hello"))
+                    found.append(caught.value.response.status_code)
+
+    assert ["hello", 502] == found

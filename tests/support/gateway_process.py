@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.leaks import look_at
 from tests.support.servers import until
 
 __all__ = ["GatewayProcess", "gateway_process", "workers"]
@@ -101,6 +102,7 @@ class GatewayProcess:
         self._reader.join(5)
         if self.process.stderr is not None:
             self.process.stderr.close()
+        look_at(self.log)
 
 
 def workers(pid: int) -> list[int]:

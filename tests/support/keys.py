@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from .leaks import note
+
 HMAC = ("HS256", "HS384", "HS512")
 RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 ECDSA = ("ES256", "ES384", "ES512", "ES256K")
@@ -106,7 +108,7 @@ def public_jwk(alg: str, which: str = "a", /, **members: Any) -> dict[str, Any]:
 def sign(alg: str, octets: bytes, which: str = "a") -> bytes:
     """Return the signature of *alg* over *octets*, by the key called *which*."""
     if alg in HMAC:
-        return hmac.digest(secret(which), octets, f"sha{alg[2:]}")
+        return note(hmac.digest(secret(which), octets, f"sha{alg[2:]}"))
     key = private_key(family(alg), which)
     if alg in RSA:
         digest = HASHES[alg[2:]]
@@ -118,4 +120,4 @@ def sign(alg: str, octets: bytes, which: str = "a") -> bytes:
         signature = r.to_bytes(width) + s.to_bytes(width)
     else:
         signature = key.sign(octets)
-    return signature
+    return note(signature)

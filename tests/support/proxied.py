@@ -90,7 +90,8 @@ def of_octets(answer: Callable[[socket.socket], None]) -> Generator[int]:
 @contextmanager
 def proxy(port: int, guard: Any = None, server: dict[str, Any] | None = None, **settings: Any) -> Generator[int]:
     """Give the port of a proxy before *port*; everybody may pass unless *guard* says otherwise."""
-    given = Settings(upstream=f"http://127.0.0.1:{port}", **settings)
+    settings.setdefault("upstream", f"http://127.0.0.1:{port}")
+    given = Settings(**settings)
     app = proxied(given, guarding(policy=anyone()) if guard is None else guard)
     with serving(app, **(server_options() if server is None else server)) as own:
         yield own
