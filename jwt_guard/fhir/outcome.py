@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ..access.challenge import refusal
 from ..errors import (
     AmbiguousRequest,
+    ClientTooSlow,
     ContentTooLarge,
     Expired,
     InsufficientScope,
@@ -118,7 +119,7 @@ def _code(error: GuardError) -> str:
             return "invalid"
         case UpstreamFailed():
             return "exception"
-        case UpstreamTooSlow():
+        case UpstreamTooSlow() | ClientTooSlow():
             return "timeout"
         case Unavailable():
             return "transient"

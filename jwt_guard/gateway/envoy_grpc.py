@@ -41,12 +41,12 @@ _NOT_FOR_UPSTREAMS: Final = frozenset({"cache-control", "content-length"})
 
 
 class Authorization:
-    """Answers what Envoy asks, by what *judge* gives at that moment; *settings* say whom it believes.
+    """Answers what Envoy asks, by what *judge* gives at that moment; *settings*, given likewise, say whom it believes.
 
     Raises Misconfigured where the messages of Envoy are not installed.
     """
 
-    def __init__(self, settings: Settings, judge: Callable[[], Judge]) -> None:
+    def __init__(self, settings: Callable[[], Settings], judge: Callable[[], Judge]) -> None:
         self._settings = settings
         self._judge = judge
         try:
@@ -74,7 +74,7 @@ class Authorization:
         request: Request = asked
         try:
             peer = _peer(context.peer())
-            if not believes(self._settings, peer):
+            if not believes(self._settings(), peer):
                 raise NotTrusted(peer)  # noqa: TRY301 - one way out for all that is refused
             request = meant(http.method, http.path, asked)
             decision: Decision = await judge.decide(request)
@@ -121,16 +121,18 @@ class Authorization:
         )
 
 
-async def serve_grpc(settings: Settings, judge: Callable[[], Judge]) -> tuple[grpc.aio.Server, int]:
+async def serve_grpc(
+    settings: Settings, judge: Callable[[], Judge], current: Callable[[], Settings] | None = None
+) -> tuple[grpc.aio.Server, int]:
     """Start to answer Envoy at ``settings.grpc_listen``; return the server and its port (0 for a Unix socket).
 
-    Raises Misconfigured where nobody can listen there.
+    *current* gives the settings that count by then, where they may change.  Raises Misconfigured where nobody can listen there.
     """
     if settings.grpc_listen is None:
         raise Misconfigured("grpc_listen: it is not said where to listen")
     where = address(settings.grpc_listen)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Authorization(settings, judge).handler(),))
+    server.add_generic_rpc_handlers((Authorization(current or (lambda: settings), judge).handler(),))
     try:
         port = server.add_insecure_port(str(where))
     except RuntimeError:  # whose words name the address only
@@ -144,7 +146,7 @@ def beside(settings: Settings) -> Beside:
 
     @asynccontextmanager
     async def served(front: Any) -> AsyncGenerator[int]:  # noqa: ANN401 - a Front
-        server, port = await serve_grpc(settings, lambda: front.doors.judge)
+        server, port = await serve_grpc(settings, lambda: front.doors.judge, lambda: front.doors.settings)
         try:
             yield port
         finally:

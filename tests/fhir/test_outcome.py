@@ -11,6 +11,7 @@ import pytest
 from jwt_guard.errors import (
     AmbiguousRequest,
     BadSignature,
+    ClientTooSlow,
     ContentTooLarge,
     CrossOrigin,
     Expired,
@@ -69,6 +70,7 @@ def test_the_log_is_told_more_than_the_client() -> None:
         (AmbiguousRequest("two lengths"), 400, "invalid", None),
         (InsufficientScope(reason="none"), 403, "forbidden", 'error="insufficient_scope"'),
         (CrossOrigin("another site"), 403, "security", None),
+        (ClientTooSlow("it stopped"), 408, "timeout", None),
         (ContentTooLarge("a form"), 413, "too-long", None),
         (UpstreamFailed("nobody there"), 502, "exception", None),
         (UpstreamTooSlow("not in time"), 504, "timeout", None),

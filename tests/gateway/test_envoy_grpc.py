@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,11 @@ def question(headers: dict[str, str], method: str = "GET", path: str = "/orders"
     return AUTH.CheckRequest(attributes=CONTEXT.AttributeContext(request=CONTEXT.AttributeContext.Request(http=http)))
 
 
-def asked(judge: Judge, *questions: Any, settings: Settings | None = None) -> list[Any]:
+def asked(
+    judge: Judge, *questions: Any, settings: Settings | None = None, current: Callable[[], Settings] | None = None
+) -> list[Any]:
     async def ask() -> list[Any]:
-        server, port = await serve_grpc(settings or Settings(grpc_listen="127.0.0.1:0"), lambda: judge)
+        server, port = await serve_grpc(settings or Settings(grpc_listen="127.0.0.1:0"), lambda: judge, current)
         where = f"127.0.0.1:{port}" if port else str(settings and settings.grpc_listen)
         try:
             async with grpc.aio.insecure_channel(where) as channel:
@@ -75,6 +78,14 @@ def status(answer: Any) -> int:
     assert answer.WhichOneof("http_response") == "denied_response"
     code: int = answer.denied_response.status.code
     return code
+
+
+def test_whom_it_believes_is_a_matter_of_the_settings_that_count_by_then() -> None:
+    everybody = Settings(grpc_listen="127.0.0.1:0")
+    later = iter([everybody, Settings(grpc_listen="127.0.0.1:0", trusted_proxies=("192.0.2.1/32",)), everybody])
+    answers = asked(Judge(guard(policy=ROUTES), IDENTITY), *[question(GOOD)] * 3, current=lambda: next(later))
+
+    assert [200, 403, 200] == [status(each) for each in answers]
 
 
 def test_who_is_let_in_is_told_to_the_upstream_and_nobody_else_says_it() -> None:
