@@ -37,8 +37,8 @@ _COMMANDS = {
     "dev-issuer": "an issuer for development: tokens for programs, keys, introspection, revocation",
     "serve": "be asked by gateways whether a request may pass",
     "export": "print the configuration of a gateway that asks the guard",
+    "fhir-demo": "a real FHIR server, three apps with different scopes, who sees what",
 }
-_LATER = ("fhir-demo",)
 _LONG = re.compile(r"\S{24,}")
 _USAGE = 2
 _INTERRUPTED = 130
@@ -73,8 +73,6 @@ def _status(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
-    if asked in _LATER:
-        return _failed(f"{asked} is not part of this version", _USAGE)
     if asked is not None and asked not in _COMMANDS:
         near = get_close_matches(asked, _COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}"

@@ -18,6 +18,7 @@ from ..sources.introspection import Introspection
 from ..sources.salted import SaltedKeys
 from ..stores.address import is_exposed
 from ..tokens.algorithms import HMAC
+from .check_fhir import of_fhir
 from .check_gateway import of_gateway
 from .check_routes import of_routes
 from .finding import Finding, Severity
@@ -48,6 +49,7 @@ def check(path: str | Path | None = None) -> list[Finding]:
     of_values = [*_of_providers(root, guard), *_of_keys(root), *_of_store(root), *_of_memory(root)]
     of_values += [*_of_tokens(root), *_of_resource(guard)]
     of_requests = [*of_routes(root, guard), *of_gateway(root, guard), *_of_shadow(root, guard)]
+    of_requests += of_fhir(root, guard)
     return [*of_values, *_of_file(root), *of_requests]
 
 

@@ -21,6 +21,7 @@ from ..flow import Trust
 from ..sources.jwks import KeySettings
 from ..stores.address import usable
 from ..tokens.compact import DEFAULT_LIMITS, Limits
+from .audit import read_audit
 from .gateway import read_gateway
 from .providers import read_provider
 from .routes import read_routes
@@ -48,8 +49,10 @@ _KNOWN = (
     "limits",
     "gateway",
     "shadow",
+    "fhir",
+    "audit",
 )
-_LATER = ("fhir", "audit")
+_LATER: tuple[str, ...] = ()
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f.]*:[0-9a-f:.]+")
 _DEPTH = 64  # less than what a stack has room for, here and when a request is decided; a token is less deep by far
 _SIZES = ("tokens", "octets")
@@ -125,6 +128,11 @@ def guard_from(root: Table) -> Guard:
     except Misconfigured as error:
         raise root.wrong("providers", str(error)) from None  # each of them is good: two do not go together
     read_shadow(root, guard)  # as above
+    if root.has("fhir"):
+        from .fhir import read_fhir
+
+        read_fhir(root, guard.providers)
+    read_audit(root)
     return guard
 
 

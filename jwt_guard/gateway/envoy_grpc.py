@@ -126,8 +126,9 @@ async def serve_grpc(
 ) -> tuple[grpc.aio.Server, int]:
     """Start to answer Envoy at ``settings.grpc_listen``; return the server and its port (0 for a Unix socket).
 
-    *current* gives the settings that count by then, where they may change.  Raises Misconfigured where nobody can listen
-    there.
+    *current* gives the settings that count by then, where they may change.
+
+    Raises Misconfigured where nobody can listen there.
     """
     if settings.grpc_listen is None:
         raise Misconfigured("grpc_listen: it is not said where to listen")

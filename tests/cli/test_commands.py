@@ -127,11 +127,6 @@ def test_output_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
 # --- what is not a command ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["fhir-demo"])
-def test_commands_of_later_versions_are_refused_by_name(run: Run, command: str) -> None:
-    assert (2, "", f"jwt-guard: {command} is not part of this version\n") == run(command, "--help")
-
-
 def test_an_unknown_command_is_refused_with_the_nearest(run: Run) -> None:
     assert (2, "", "jwt-guard: there is no such command; did you mean check?\n") == run("chek")
     assert 2 == run("xyz")[0]

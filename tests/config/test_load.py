@@ -534,9 +534,10 @@ def refused(file: Path) -> WrongConfig:
     ("text", "place", "reason"),
     [
         ("[gateway]\nlisten = 'x'", "gateway.listen", "HOST:PORT or unix:PATH is expected"),
-        ("[fhir]", "", "[fhir] is not supported by this version"),
-        ("[[audit]]", "", "[[audit]] is not supported by this version"),
-        ("audit = 'x.log'", "", "audit is not supported by this version"),
+        ("[fhir]", "fhir.upstream",
+         "it is required: the base URL of the FHIR server, as it is reached from here"),
+        ("[[audit]]", "audit", "a table is expected, not a list"),
+        ("audit = 'x.log'", "audit", "a table is expected, not a text"),
         ("relm = 'x'", "relm", "there is no such key; did you mean realm?"),
         ("[provider.x]", "provider", "there is no such key; did you mean providers?"),
         ("[gatewey]", "gatewey", "there is no such key; did you mean gateway?"),
@@ -544,7 +545,7 @@ def refused(file: Path) -> WrongConfig:
             "xyz = 1",
             "xyz",
             (
-                "there is no such key; known here: gateway, keys, limits, memory, providers, realm, "
+                "there is no such key; known here: audit, fhir, gateway, keys, limits, memory, providers, realm, "
                 "resource, routes, shadow, store, tokens"
             ),
         ),
