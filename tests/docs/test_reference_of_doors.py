@@ -17,10 +17,10 @@ TABLES = section(PYTHON, "Doors")
 GUARDING = {"GuardMiddleware", "GuardExtension", "GuardInterceptor", "JWTGuardAuthentication", "protected"}
 """A module that has one of these is a door."""
 BENEATH = {
-    "asgi": {"App", "Message", "Receive", "Scope", "Send", "answer", "can_deny", "decided"},
+    "asgi": {"App", "Message", "Receive", "Scope", "Send", "answer", "at_sight", "can_deny", "decided"},
     "django": {"checks"},
     "starlette": {"place"},
-    "wsgi": {"App", "Environ", "InContext", "StartResponse", "is_past"},
+    "wsgi": {"App", "Environ", "InContext", "StartResponse", "called", "is_past"},
 }
 """What other doors are made of, and users do not meet."""
 
