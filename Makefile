@@ -11,6 +11,7 @@ STEP := scripts/step
 LIVE := tests/live/node_modules/.installed
 BROWSER := tests/browser/node_modules/.installed
 GATEWAYS := .tools/gateways/.made
+FHIR := .tools/fhir/.made
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types unit others bench fix lock clean dev
@@ -33,7 +34,7 @@ types: dev  ## types, as two checkers see them
 	@$(STEP) "mypy" $(BIN)/mypy
 	@$(STEP) "pyright" env PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-unit: dev $(LIVE) $(BROWSER) $(GATEWAYS)  ## the tests, and how much of the core they reach
+unit: dev $(LIVE) $(BROWSER) $(GATEWAYS) $(FHIR)  ## the tests, and how much of the core they reach
 	@$(STEP) "tests" $(BIN)/coverage run -m pytest --durations=10 $(PYTEST)
 	@$(STEP) "coverage of the core" $(BIN)/coverage report $(if $(COVERAGE),--fail-under=$(COVERAGE))
 
@@ -68,3 +69,7 @@ $(BROWSER): tests/browser/package.json tests/browser/package-lock.json | dev
 
 $(GATEWAYS): requirements/gateways.lock | dev
 	@if $(STEP) "gateways for the tests" $(BIN)/python -m tests.gateways.tools; then touch $@; else [ -z "$$CI" ]; fi
+
+$(FHIR): requirements/fhir.lock | dev
+	@if $(STEP) "a FHIR server for the live tests" $(BIN)/python tests/live/fhir_servers.py; then touch $@; \
+	else [ -z "$$CI" ]; fi
