@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from ..messages import Response
@@ -65,4 +65,4 @@ Result: TypeAlias = "Response | Through"
 
 def ask(asking: Asking) -> Exchange[Answered]:
     """Ask the server, with ``yield from``, and return what it answered."""
-    return cast("Answered", (yield asking))
+    return (yield asking)
