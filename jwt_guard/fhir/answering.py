@@ -16,10 +16,24 @@ if TYPE_CHECKING:
     from .rights import Rights
     from .server import Server
 
-__all__ = ["ACCEPT", "document_of", "etag_of", "failed", "found", "json_of", "located", "shown", "url_of", "version_of"]
+__all__ = [
+    "ACCEPT",
+    "document_of",
+    "etag_of",
+    "failed",
+    "found",
+    "json_of",
+    "located",
+    "refuse_as_missing",
+    "shown",
+    "url_of",
+    "version_of",
+]
 
 ACCEPT: Final = ("accept", JSON)
 """The header of whatever is asked in order to be judged."""
+_ABOUT_US: Final = (401, 408, 429)
+"""What a server says for other reasons than what it has."""
 _STATUS: Final = {
     400: Problem(400, "invalid", "The server does not take the request."),
     404: NOT_FOUND,
@@ -65,10 +79,20 @@ def found(answered: Answered, type_: str, id_: str) -> dict[str, Any] | None:
     """Return the resource that was asked for by its id; None: there is none, or no longer.  Raises Stopped."""
     if answered.status in (_NOT_FOUND, _GONE):
         return None
+    refuse_as_missing(answered)
     resource = document_of(answered)
     if resource.get("resourceType") != type_ or resource.get("id") != id_:
         raise Stopped(UPSTREAM, "the server has answered with another resource than it was asked for")
     return resource
+
+
+def refuse_as_missing(answered: Answered) -> None:
+    """Raise Stopped where the server will not give what was asked for by its id, as if it were not there.
+
+    Otherwise a server with rules of its own would tell by them of resources that may not be seen.
+    """
+    if _BAD_REQUEST <= answered.status < _SERVER_ERROR and answered.status not in _ABOUT_US:
+        raise Stopped(NOT_FOUND, f"the server answered {answered.status}")
 
 
 def version_of(resource: dict[str, Any], answered: Answered) -> str | None:

@@ -21,6 +21,7 @@ from ..messages import PlainRequest, Response
 from .answering import ACCEPT, document_of, etag_of
 from .documents import read, written
 from .exchange import Answered, Asking, ask
+from .filtering import others_named
 from .interaction import Interaction, read_interaction
 from .letters import SEARCHES, is_allowed, is_whole, known_preferences, refused
 from .links import address, ours
@@ -224,6 +225,7 @@ def _judged(
     told: dict[int, dict[str, Any]] = {}
     places: dict[int, int] = {}
     named: dict[str, str] = {}
+    others = _names_of_others(found, rights)
     for number, (entry, interaction) in enumerate(found):
         if interaction.kind in _READS:
             yield from _alone(entry, rights, judge)
@@ -231,6 +233,7 @@ def _judged(
             content_type = "".join(entry.request.values("content-type"))
             one = yield from prepared(interaction, rights, entry.body, content_type)
             if isinstance(one, Write):
+                _refuse_names(one, interaction, others, rights)
                 places[number] = len(writes)
                 writes.append((entry, one))
             else:
@@ -250,6 +253,24 @@ def _judged(
             except Stopped as stopped:  # it was there a moment ago, and what was to be written is
                 told[number] = _told(outcome(stopped.problem))
     return [told[number] for number in range(len(found))]
+
+
+def _names_of_others(found: list[tuple[_Entry, Interaction]], rights: Rights) -> frozenset[str]:
+    """Return the names by which a transaction speaks of other Patients than ours, be they there or not."""
+    return frozenset(
+        entry.name
+        for entry, interaction in found
+        if entry.name is not None and interaction.type == "Patient" and interaction.id != (rights.patient or "")
+    )
+
+
+def _refuse_names(one: Write, interaction: Interaction, others: frozenset[str], rights: Rights) -> None:
+    """Raise Stopped where *one*, of a patient's scopes alone, would be another's by one of *others*, their names."""
+    new, letter = one.resource, "c" if interaction.kind == "create" else "u"
+    if new is None or rights.sees_anybodys(new, letter):
+        return
+    if any(text in others for _, text in others_named(new, rights, others) or ()):
+        raise Stopped(FORBIDDEN, "what would be there is another patient's as well")
 
 
 def _refuse_two_of_one(writes: list[Write]) -> None:

@@ -15,9 +15,12 @@ from ..errors import AmbiguousPath, InsufficientScope
 from ..middleware.refusing import is_preflight
 from .bearer import PATIENT_CLAIMS, ClaimPath, rights_of
 from .interaction import Interaction, read_interaction
+from .letters import may_search_by_reference
 from .matching import is_plain_search
 from .outcome import FORBIDDEN, NOT_SUPPORTED, Problem
 from .place import Base, Below
+from .query import only
+from .request_parts import OF_HISTORIES, Refusal
 
 if TYPE_CHECKING:
     from ..access.policy import Policy
@@ -25,17 +28,22 @@ if TYPE_CHECKING:
     from ..decision import Decision
     from ..flow import Flow
     from ..messages import Request
-    from .request_parts import Refusal
     from .rights import Rights
     from .server import Server
 
 __all__ = ["by_request_alone", "decides"]
 
 _BY_THE_SYSTEM: Final = ("export", "export-status", "export-cancel")
+# The first has a server delete what refers to a resource, the second write a Provenance, the third an older version.
+_MORE: Final = ("x-cascade", "x-provenance", "x-rewrite-history")
+_DOING_MORE: Final = tuple(spelt for name in _MORE for spelt in (name, name.replace("-", "_")))
 _EVERY: Final = "*"
 _OF_ANSWERS: Final = frozenset({"_count", "_elements", "_format", "_pretty", "_summary", "_total", "_type"})
 """Parameters that say what an answer looks like, and bring nothing into it."""
+_OF_MORE: Final = ("everything", "page")
+"""What may be of types that were not asked for: there are servers that pass over ``_type`` there."""
 _SEARCHES: Final = ("search-type", "search-compartment", "search-system")
+_HISTORIES: Final = ("history-instance", "history-type", "history-system")
 
 
 def decides(interaction: Interaction, rights: Rights) -> Problem | None:
@@ -44,10 +52,12 @@ def decides(interaction: Interaction, rights: Rights) -> Problem | None:
     Yes is said to what is for everybody, to what the bearer may do to every resource that it could be about, and to
     who reads the one Patient that the token is about.
     """
-    if interaction.is_open or _is_own_patient(interaction, rights):
+    if interaction.is_open:
         return None
     if interaction.wants_async and interaction.kind != "export":
         return NOT_SUPPORTED  # the answer would be fetched at a place that is anybody's
+    if _is_own_patient(interaction, rights):
+        return None
     needs = _needs(interaction, rights)
     return None if needs and all(_is_whole(need, interaction, rights) for need in needs) else FORBIDDEN
 
@@ -64,22 +74,29 @@ def _needs(interaction: Interaction, rights: Rights) -> frozenset[tuple[str, str
     kind = interaction.kind
     if kind == "bundle":  # of which nobody knows what is in it
         return frozenset((_EVERY, letter) for letter in "cruds")
-    if kind == "page" or (kind in _SEARCHES and not _is_of_its_types(interaction, rights)):
-        return frozenset({(_EVERY, "r"), (_EVERY, "s")})
+    if kind in _OF_MORE or not _is_of_its_types(interaction, rights):
+        return frozenset({(_EVERY, "r"), (_EVERY, "s")}) | interaction.needs
     needs = interaction.needs
     # The server answers with the resource as it is then, of which the client has sent a part, or nothing.
     if kind == "patch" or (kind in ("create", "update") and interaction.criteria is not None):
         needs |= {(str(interaction.type), "r")}
+    # A reference in what is written, which nobody sees, may be a search.
+    if kind == "patch" or may_search_by_reference(interaction, rights):
+        needs |= {(_EVERY, "s")}
     return needs
 
 
 def _is_of_its_types(interaction: Interaction, rights: Rights) -> bool:
-    """Say whether a search tells of nothing but resources of its own types: no includes, no chains, nothing unknown."""
-    types, release = interaction.types or frozenset(), rights.server.release
-    return bool(types) and all(
-        name in _OF_ANSWERS or all(is_plain_search(each, name, release) for each in types)
-        for name, _ in interaction.parameters
-    )
+    """Say whether what is searched for tells of nothing but its own types: no includes, no chains, nothing unknown."""
+    kind, types, release = interaction.kind, interaction.types or frozenset(), rights.server.release
+    if kind in _HISTORIES:
+        return only(OF_HISTORIES, interaction.parameters)
+    parameters = interaction.criteria or ()
+    if kind in _SEARCHES:
+        if not types:
+            return False
+        parameters = tuple(pair for pair in interaction.parameters if pair[0] not in _OF_ANSWERS)
+    return all(is_plain_search(each, name, release) for name, _ in parameters for each in types)
 
 
 def _is_whole(need: tuple[str, str], interaction: Interaction, rights: Rights) -> bool:
@@ -123,6 +140,8 @@ class _ByRequestAlone:
         path = self.base.below(request.path)
         if path is None:
             return None
+        if any(request.values(name) for name in _DOING_MORE):
+            return Refusal("headers", "a header asks for more to be written than the request says")
         return read_interaction(Below(request, path), None, self.server.surface)
 
 

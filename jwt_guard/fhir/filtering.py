@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from .compartment import contained_membership
 from .compartment_tables import TABLES
+from .documents import written
 from .elements import read_path, referent, values_at
 from .matching import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from .compartment_tables import Release
     from .rights import Rights
@@ -71,30 +72,44 @@ def left_out(resource: dict[str, Any], shown: dict[str, Any]) -> list[Any]:
 def is_nobody_elses(resource: dict[str, Any], rights: Rights, letter: str) -> bool:
     """Say whether *resource*, which somebody would have written, contains what may be in one of this patient.
 
-    Contained Patients may, though nobody is shown them.  Who has other scopes than ``patient/`` for *letter* may write
-    of everybody.
+    Contained Patients may, though nobody is shown them.  Whoever has another scope than ``patient/`` that allows
+    *letter* on *resource* may write of everybody.
     """
     contained, inside = resource.get("contained", []), _Inside(resource, rights, letter)
     if not isinstance(contained, list) or not all(map(_may_be_contained, contained)):
         return False
-    if any(scope.context != "patient" for scope in rights.applying(resource["resourceType"], letter)):
+    if rights.sees_anybodys(resource, letter):
         return True
     return all(each["resourceType"] == "Patient" or inside.is_of_nobody_else(each) for each in contained)
 
 
-def others_named(resource: dict[str, Any], rights: Rights) -> frozenset[str]:
-    """Return the references of *resource*, where a patient's are that it is of, which are to another patient than ours.
+def others_named(
+    resource: dict[str, Any], rights: Rights, names: Collection[str] = frozenset()
+) -> frozenset[tuple[str, str]] | None:
+    """Return where *resource* says that it is of another patient than ours, as (element, what is written there).
 
-    A resource may be of two: an Observation of the one that the other has performed.  One in ``contained``, or one that
-    a transaction has yet to name, is none of them.
+    A resource may be of two: an Observation of the one that the other has performed.  A reference to what is in
+    ``contained`` is none of these, nor is one to what a transaction has yet to name, but for *names*: those are other
+    patients'.  One by an identifier alone is, where it is to a patient.  None: an element there is of another shape
+    than FHIR gives it, and a server might read in it what cannot be read here.
     """
-    server, found = rights.server, set[str]()
-    nominated = TABLES[server.release].get(resource["resourceType"])
+    found = set[tuple[str, str]]()
+    nominated = TABLES[rights.server.release].get(resource["resourceType"])
     for element in f"{nominated.asked} {nominated.missed}".split() if nominated is not None else ():
-        for reference in values_at(resource, read_path(element)) or ():
-            text = reference.get("reference") if isinstance(reference, dict) else None
-            if isinstance(text, str) and not text.startswith(("#", "urn:")) and _is_to_another(text, rights):
-                found.add(text)
+        references = values_at(resource, read_path(element))
+        if references is None:
+            return None
+        for reference in references:
+            text = reference.get("reference", "#") if isinstance(reference, dict) else None
+            if not isinstance(text, str):
+                return None
+            if text in names or (not text.startswith(("#", "urn:")) and _is_to_another(text, rights)):
+                found.add((element, text))
+            elif "reference" not in reference and "identifier" in reference:
+                # Of what is searched for as the patient, that is what it is, unless something else is said.
+                usual = "Patient" if nominated is not None and element in nominated.asked.split() else None
+                if reference.get("type", usual) == "Patient":
+                    found.add((element, written(reference["identifier"]).decode()))
     return frozenset(found)
 
 
@@ -146,7 +161,9 @@ class _Inside:
         if scope.context == "patient" and not self._belongs(each):
             return False
         server = self._rights.server
-        return matches(each if scope.origins is None else self._around, scope, server.bases, server.release)
+        # Its id means something in there alone, and is none that a scope could be about.
+        alone = {name: value for name, value in each.items() if name != "id"}
+        return matches(alone if scope.origins is None else self._around, scope, server.bases, server.release)
 
     def _belongs(self, each: dict[str, Any]) -> bool:
         kind = each["resourceType"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from .links import ours
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,18 +31,10 @@ def handed_on(headers: Iterable[tuple[bytes, bytes]], server: Server, root: str)
     for name, value in headers:
         lower = name.lower()
         if lower in _PLACES:
-            kept.append((lower, _ours(value.decode("latin-1"), server, root).encode("latin-1")))
+            kept.append((lower, ours(value.decode("latin-1"), server, root).encode("latin-1")))
         elif lower == _LINK:
-            said = _TARGET.sub(lambda found: f"<{_ours(found[1], server, root)}>", value.decode("latin-1"))
+            said = _TARGET.sub(lambda found: f"<{ours(found[1], server, root)}>", value.decode("latin-1"))
             kept.append((lower, said.encode("latin-1")))
         elif not lower.startswith(_SAID_BY_US):
             kept.append((lower, value))
     return kept
-
-
-def _ours(url: str, server: Server, root: str) -> str:
-    """Return *url* with our base in place of another name of the server's, or of *root*, where it is a path."""
-    for known in (*sorted(server.also_known_as, key=len, reverse=True), root):
-        if known and (url == known or url.startswith((f"{known}/", f"{known}?"))):
-            return server.base + url[len(known) :]
-    return url

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from ..messages import Response
 from . import batching, operating, reading, searching, writing
+from .documents import written
 from .exchange import Asking, Through
 from .interaction import Interaction, read_interaction
-from .letters import JOBS, SEARCHES, is_allowed, is_whole, known_preferences, refused
-from .outcome import FORBIDDEN, NOT_ACCEPTABLE, NOT_FOUND, NOT_SUPPORTED, Stopped
+from .letters import JOBS, SEARCHES, is_allowed, is_whole, known_preferences, may_search_by_reference, refused
+from .outcome import FORBIDDEN, JSON, NOT_ACCEPTABLE, NOT_FOUND, NOT_SUPPORTED, Stopped
 from .relaying import of_everything
 from .request_parts import Refusal
 
@@ -66,7 +67,9 @@ def wants_body(interaction: Interaction, rights: Rights) -> bool:
     """Say whether the body of *interaction* has to be read before it is judged; otherwise it may be streamed on."""
     if not is_allowed(interaction, rights):
         return False
-    return interaction.kind in _ALWAYS or (interaction.kind in _WITH_BODY and not is_whole(interaction, rights))
+    if interaction.kind in _ALWAYS or may_search_by_reference(interaction, rights):
+        return True
+    return interaction.kind in _WITH_BODY and not is_whole(interaction, rights)
 
 
 def _judged(
@@ -76,7 +79,13 @@ def _judged(
     if kind == "smart-configuration":
         raise Stopped(NOT_FOUND, "nothing is known of an authorization server")
     if kind == "capabilities" or is_whole(interaction, rights):
-        return Through(Asking(request.method, interaction.path, interaction.parameters))
+        asking = Asking(request.method, interaction.path, interaction.parameters)
+        if may_search_by_reference(interaction, rights):
+            resource = writing.resource_of(body, str(interaction.type))
+            writing.refuse_conditional_references(resource)
+            # What was looked at is what goes on, in whatever charset or coding the client says that it came.
+            asking = replace(asking, headers=(("content-type", JSON),), body=written(resource))
+        return Through(asking)
     if kind in SEARCHES:
         return (yield from _searched(interaction, rights, sealer, body))
     if kind in JOBS:

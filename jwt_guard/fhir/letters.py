@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .request_parts import Refusal
     from .rights import Rights
 
-__all__ = ["JOBS", "SEARCHES", "is_allowed", "is_whole", "known_preferences", "refused"]
+__all__ = ["JOBS", "SEARCHES", "is_allowed", "is_whole", "known_preferences", "may_search_by_reference", "refused"]
 
 SEARCHES: Final = frozenset(
     {
@@ -69,11 +69,22 @@ def is_whole(interaction: Interaction, rights: Rights) -> bool:
     """
     if interaction.kind in SEARCHES or interaction.kind in JOBS or interaction.kind == "bundle":
         return False
+    if interaction.kind == "patch" and not rights.whole("*", "s"):
+        return False  # what it makes of a resource, and of a reference in it, nobody sees in the patch
     needs = interaction.needs
     # What is written is what is answered with, and to write is not to read.
     if interaction.kind in _ANSWERS_WITH_IT:
         needs |= {(str(interaction.type), "r")}
     return bool(needs) and all(rights.whole(*need) for need in needs) and _looks_at_its_type_alone(interaction, rights)
+
+
+def may_search_by_reference(interaction: Interaction, rights: Rights) -> bool:
+    """Say whether the references of what is written are to be looked at, though nothing else of it is.
+
+    One may be a search, which some servers make at once, and that takes scopes to search (FHIR R4 §3.1.0.11.2).  The
+    content of a Binary comes as it is, in whatever format.
+    """
+    return interaction.kind in ("create", "update") and interaction.type != "Binary" and not rights.whole("*", "s")
 
 
 def known_preferences(preferences: Parameters) -> Parameters:

@@ -68,10 +68,13 @@ def self_link(interaction: Interaction, server: Server) -> str:
     return address(server, path, interaction.parameters)
 
 
-def ours(url: str, server: Server) -> str:
-    """Return *url* with our base in place of one by which the server speaks of itself."""
-    for base in sorted(server.also_known_as, key=len, reverse=True):
-        if url == base or url.startswith((f"{base}/", f"{base}?")):
+def ours(url: str, server: Server, root: str = "") -> str:
+    """Return *url* with our base in place of one by which the server speaks of itself.
+
+    *root* is the path of the base at the server, where *url* may be nothing but a path.
+    """
+    for base in (*sorted(server.also_known_as, key=len, reverse=True), root):
+        if base and (url == base or url.startswith((f"{base}/", f"{base}?"))):
             return server.base + url[len(base) :]
     return url
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 from ..access.fhir_references import FhirReference, read_reference
 from .elements import Path, read_path, referent, values_at
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from .query import Parameters
     from .scopes import SmartScope
 
-__all__ = ["asked", "elements", "is_enforceable", "is_plain_search", "is_reference", "matches", "referred"]
+__all__ = [
+    "Held",
+    "asked",
+    "elements",
+    "held",
+    "is_enforceable",
+    "is_plain_search",
+    "is_reference",
+    "matches",
+    "referred",
+]
 
 _ORIGIN: Final = "resource-origin"
 _ORIGIN_URL: Final = "http://koppeltaal.nl/fhir/StructureDefinition/resource-origin"
@@ -46,6 +57,8 @@ _Check: TypeAlias = Callable[[Any, Collection[str]], bool | None]
 """An element and the server's base URLs → whether the element is wanted; None: it is not well-formed."""
 _Demand: TypeAlias = tuple[tuple[Path, _Check], ...]
 """The places of one parameter, each with what must be there; a resource has to have it at one of them."""
+Held: TypeAlias = Callable[[dict[str, Any], Collection[str]], bool]
+"""A resource and the server's base URLs → whether a condition is true of the resource."""
 
 
 # --- scopes ------------------------------------------------------------------------------------------
@@ -72,6 +85,16 @@ def matches(resource: Mapping[str, Any], scope: SmartScope, bases: Collection[st
         return False
     demands = _demands(scope.parameters, kind, release, scope.origins is not None)
     return demands is not None and all(_meets(resource, demand, bases) for demand in demands)
+
+
+def held(name: str, value: str, resource_type: str, release: Release) -> Held | None:
+    """Return what says whether the search parameter *name* finds a resource of *resource_type* by *value*, decoded.
+
+    None: that cannot be said for certain.
+    """
+    # It is a client's, and of one request: it is not to stay in a cache, as those of scopes do.
+    demand = _demand(name, quote(value, safe=",/:|"), _parameters(resource_type, release).get(name, ()))
+    return (lambda resource, bases: _meets(resource, demand, bases)) if demand else None
 
 
 def asked(scope: SmartScope) -> Parameters:

@@ -24,6 +24,7 @@ from .filtering import answered, filtered, is_nobody_elses
 from .links import address, below, ours
 from .outcome import FORBIDDEN, JSON, NOT_FOUND, NOT_SUPPORTED, UNREADABLE, UPSTREAM, Stopped
 from .surface import POLL
+from .writing import refuse_conditional_references
 
 if TYPE_CHECKING:
     from ..tokens.sealing import Sealer
@@ -95,6 +96,7 @@ def validate(interaction: Interaction, rights: Rights, body: bytes) -> Exchange[
     letter = "c" if interaction.id is None else "u"
     if not rights.sees(new, letter) or not is_nobody_elses(new, rights, letter):
         raise Stopped(FORBIDDEN, "what would be there may not be written")
+    refuse_conditional_references(new)
     headers = (ACCEPT, ("content-type", JSON))
     given = yield from ask(Asking("POST", f"/{type_}/$validate", (), headers, written(new)))
     # What is wrong with a resource, servers tell with 200, with 400 or with 422.
@@ -198,13 +200,20 @@ def _status(path: str, query: Parameters, rights: Rights, sealer: Sealer) -> Exc
     for name in (*_FILES, "link"):
         places = manifest.get(name)
         if isinstance(places, list):
-            is_file = name in _FILES
+            is_file, is_output = name in _FILES, name == "output"
             manifest[name] = [
-                _with_link(each, path, rights, sealer, is_file=is_file) for each in places if isinstance(each, dict)
+                _with_link(each, path, rights, sealer, is_file=is_file)
+                for each in places
+                if isinstance(each, dict) and not (is_output and not _may_export(each.get("type"), rights))
             ]
     if isinstance(manifest.get("request"), str):
         manifest["request"] = ours(manifest["request"], rights.server)
     return Response(200, (("content-type", "application/json"), ("cache-control", "no-store")), written(manifest))
+
+
+def _may_export(kind: object, rights: Rights) -> bool:
+    """Say whether what is of *kind* may be in an export: a server may pass over the types that it was asked for."""
+    return isinstance(kind, str) and all(_is_the_systems(kind, letter, rights) for letter in _READING)
 
 
 def _with_link(one: dict[str, Any], path: str, rights: Rights, sealer: Sealer, *, is_file: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .outcome import TOO_COSTLY, UPSTREAM, Stopped
 from .references import Resource, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from .exchange import Answered, Exchange
     from .links import Spot
@@ -82,7 +82,7 @@ class Gathered(Generic[T]):
     """How many there are in all that may be seen; None: nobody has counted to the end."""
 
 
-_Seen: TypeAlias = "tuple[Iterable[tuple[Key, T]], Spot | None]"
+_Seen: TypeAlias = "tuple[Sequence[tuple[Key, T]], Spot | None]"
 """What may be seen of one page of the server's, and where the next one is."""
 _Look: TypeAlias = "Callable[[Answered, Asking, Source, Server], _Seen[T]]"
 
@@ -113,7 +113,7 @@ def _gathered(  # noqa: PLR0913 - what is to be gathered, how far, and how
         if not work.is_done:
             yield from work.look_through(number, sources[number])
     counted = to_end or work.next is None
-    return Gathered(work.matches, work.next, len(work.seen) if counted and place == Place() else None)
+    return Gathered(work.matches, work.next, work.seen if counted and place == Place() else None)
 
 
 def _read(answered: Answered, asking: Asking, source: Source, server: Server) -> _Seen[Resource]:
@@ -140,14 +140,19 @@ class _Gathering(Generic[T]):
         self, place: Place, count: int, server: Server, pages: int, look: _Look[T], *, to_end: bool
     ) -> None:
         self.matches: dict[Key, T] = {}
-        self.seen: set[Key] = set()
         self.next: Place | None = None
+        self._beyond: set[Key] = set()
         self._place = place
         self._count = count
         self._server = server
         self._pages = pages
         self._look = look
         self._to_end = to_end
+
+    @property
+    def seen(self) -> int:
+        """How many there are up to here."""
+        return len(self.matches) + len(self._beyond)
 
     @property
     def is_done(self) -> bool:
@@ -179,19 +184,24 @@ class _Gathering(Generic[T]):
             return (), None
         return self._look(answered, asking, source, self._server)
 
-    def _take(self, seen: Iterable[tuple[Key, T]], place: Place) -> None:
-        here: dict[Key, T] = {}
-        for key, shown in seen:
-            here.setdefault(key, shown)
+    def _take(self, seen: Sequence[tuple[Key, T]], place: Place) -> None:
+        here = dict(seen)
+        if len(here) < len(seen):  # of what is there twice, the first counts
+            first = dict(reversed(seen))
+            here = {key: first[key] for key in here}
+        if not self.matches and not place.given and len(here) <= self._count:  # as most are: the first page is ours
+            self.matches = here
+            return
         for index, (key, shown) in enumerate(here.items()):
             # What was counted as given is counted by what may be seen alone: others' entries may come and go.
-            if index < place.given or key in self.seen:
+            if index < place.given or key in self.matches:
                 continue
             if len(self.matches) < self._count:
                 self.matches[key] = shown
-            elif self.next is None:
+                continue
+            if self.next is None:
                 self.next = Place(place.source, place.page, index)
-            self.seen.add(key)
+            self._beyond.add(key)
 
 
 # --- an answer of the server -------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..messages import Response
-from .answering import ACCEPT, document_of, etag_of, found, shown, url_of, version_of
+from .answering import ACCEPT, document_of, etag_of, found, refuse_as_missing, shown, url_of, version_of
 from .documents import written
 from .exchange import Asking, ask
 from .filtering import filtered
 from .links import below, self_link
 from .outcome import JSON, NOT_FOUND, NOT_SUPPORTED, TOO_COSTLY, UPSTREAM, Stopped
-from .request_parts import GENERAL
+from .request_parts import OF_HISTORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,6 @@ __all__ = ["history", "is_unchanged", "read"]
 
 _DELETED: Final = "DELETE"
 _STATUS: Final = {"POST": "201", "PUT": "200", "PATCH": "200", _DELETED: "204"}
-_OF_HISTORIES: Final = GENERAL | {"_at", "_count", "_since"}
 _INSTANT = re.compile(r"(?:ge|gt|le|lt|eq|sa|eb|ap)?[0-9]{4}[0-9T:.Z+-]{0,40}")
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")')  # RFC 9110 §8.8.3
 
@@ -41,6 +40,7 @@ def read(interaction: Interaction, rights: Rights, if_none_match: tuple[str, ...
 
     *if_none_match* are the values of that header: the server is not told, since 304 is an answer, too.
     """
+    _refuse_hopeless(interaction, rights)
     answered = yield from ask(Asking("GET", interaction.path, (), (ACCEPT,)))
     resource = found(answered, str(interaction.type), str(interaction.id))
     seen = None if resource is None else filtered(resource, rights, "r")
@@ -53,6 +53,12 @@ def read(interaction: Interaction, rights: Rights, if_none_match: tuple[str, ...
     if version is not None and is_unchanged(version, if_none_match):
         return Response(304, tuple(pair for pair in response.headers if pair[0] != "content-type"), b"")
     return response
+
+
+def _refuse_hopeless(interaction: Interaction, rights: Rights) -> None:
+    """Raise Stopped where nothing of the type may be seen, so that nothing is told by how the server answers."""
+    if not rights.could_see(str(interaction.type), "r"):
+        raise Stopped(NOT_FOUND, "nothing of the type may be seen")
 
 
 def is_unchanged(version: str, if_none_match: Iterable[str]) -> bool:
@@ -71,6 +77,7 @@ def history(interaction: Interaction, rights: Rights) -> Exchange[Response]:
     The end of a version that may be seen may be seen, too: a deletion stays with what it deleted.
     """
     asking = Asking("GET", interaction.path, _asked(interaction), (ACCEPT,))
+    _refuse_hopeless(interaction, rights)
     entries: list[dict[str, Any]] = []
     for _ in range(rights.server.limits.pages):
         answered = yield from ask(asking)
@@ -97,14 +104,13 @@ def history(interaction: Interaction, rights: Rights) -> Exchange[Response]:
 
 def _asked(interaction: Interaction) -> tuple[tuple[str, str], ...]:
     for name, value in interaction.parameters:
-        if name not in _OF_HISTORIES or (name in ("_at", "_since") and not _INSTANT.fullmatch(value)):
+        if name not in OF_HISTORIES or (name in ("_at", "_since") and not _INSTANT.fullmatch(value)):
             raise Stopped(NOT_SUPPORTED, "a history has no such parameter")
     return tuple(pair for pair in interaction.parameters if pair[0] in ("_at", "_since"))
 
 
 def _page(answered: Answered) -> dict[str, Any]:
-    if answered.status in (404, 410):
-        raise Stopped(NOT_FOUND, "the server has no such history")
+    refuse_as_missing(answered)
     page = document_of(answered)
     if page.get("resourceType") != "Bundle":
         raise Stopped(UPSTREAM, "the server has answered with something else than a history")

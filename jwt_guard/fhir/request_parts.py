@@ -10,13 +10,15 @@ from ..messages import Request
 from .media import Format, is_form, wanted_format
 from .query import Parameters, named, plain, read_parameters
 
-__all__ = ["GENERAL", "Parts", "Refusal", "Why", "is_criteria", "read_parts"]
+__all__ = ["GENERAL", "OF_HISTORIES", "Parts", "Refusal", "Why", "is_criteria", "read_parts"]
 
 Why: TypeAlias = Literal["method", "path", "type", "id", "operation", "parameters", "criteria", "headers", "form"]
 """What of a request it is that cannot be judged."""
 
 GENERAL = frozenset({"_elements", "_format", "_pretty", "_summary"})
 """The parameters that every interaction has (FHIR R4 §3.1.0)."""
+OF_HISTORIES = GENERAL | {"_at", "_count", "_since"}
+"""The parameters that a history has."""
 _UNDERSCORED = GENERAL | frozenset(
     {
         "_at", "_contained", "_containedType", "_content", "_count", "_filter", "_getpages", "_has", "_id", "_include",

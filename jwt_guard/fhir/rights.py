@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .compartment import membership
+from .compartment import membership, narrowing
 from .matching import is_enforceable, matches
 
 if TYPE_CHECKING:
@@ -82,6 +82,25 @@ class Rights:
             if not scope.parameters or self._meets(scope, resource, letter):
                 return True
         return False
+
+    def could_see(self, resource_type: str, letter: str) -> bool:
+        """Say whether *letter* could be allowed on some resource of *resource_type*, whatever there is of it.
+
+        Under patients' scopes alone it is not where no patient has any, and no patient makes or removes a Patient.
+        """
+        server, scopes = self.server, self.applying(resource_type, letter)
+        if any(scope.context != "patient" for scope in scopes):
+            return True
+        if resource_type in server.shared_types or (resource_type == "Patient" and letter in "cd"):
+            return bool(scopes) and letter in "rs"
+        return bool(scopes) and narrowing(resource_type, server.release) is not None
+
+    def sees_anybodys(self, resource: dict[str, Any], letter: str) -> bool:
+        """Say whether *letter* is allowed on *resource* whosever it is: by a scope that is not of a patient."""
+        return any(
+            scope.context != "patient" and (not scope.parameters or self._meets(scope, resource, letter))
+            for scope in self.applying(str(resource.get("resourceType")), letter)
+        )
 
     def _meets(self, scope: SmartScope, resource: dict[str, Any], letter: str) -> bool:
         if letter == "c":

@@ -15,6 +15,7 @@ from .documents import written
 from .including import included
 from .interaction import Interaction, read_interaction
 from .links import PAGE, Cursor, Place, address, opened, sealed, self_link
+from .matching import held
 from .narrowed import FORM, SEARCH
 from .outcome import FORBIDDEN, JSON, NOT_ACCEPTABLE, NOT_FOUND, NOT_SUPPORTED, Stopped
 from .paging import gathered, gathered_octets
@@ -22,14 +23,15 @@ from .planning import planned, wanted
 from .query import named, only
 from .record import record
 from .relaying import of_everything, of_one_type, rest_of_one_type
-from .request_parts import GENERAL
+from .request_parts import GENERAL, OF_HISTORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..tokens.sealing import Sealer
     from .exchange import Exchange, Result
-    from .paging import Gathered
+    from .matching import Held
+    from .paging import Gathered, Keep
     from .query import Parameters
     from .references import Key, Resource
     from .rights import Rights
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["everything", "find", "history", "page", "search"]
 
-_OF_HISTORIES: Final = GENERAL | {"_at", "_count", "_since"}
+_ORIGIN: Final = "resource-origin"
+"""What each source holds resources against by itself (Koppeltaal 2.0)."""
 
 
 def search(interaction: Interaction, rights: Rights, sealer: Sealer) -> Exchange[Result]:
@@ -82,8 +85,8 @@ def everything(interaction: Interaction, rights: Rights) -> Exchange[Result]:
         return (yield from of_everything(interaction, server))
     _refuse_other_formats(interaction)
     resources = yield from record(interaction, rights)
-    entries = [_written(each, "match", server) for each in resources]
-    return _searchset([("self", self_link(interaction, server))], entries, len(entries))
+    entries = _written(resources, "match", server)
+    return _searchset([("self", self_link(interaction, server))], entries, len(resources))
 
 
 def history(interaction: Interaction, rights: Rights, sealer: Sealer) -> Exchange[Result]:
@@ -97,20 +100,40 @@ def history(interaction: Interaction, rights: Rights, sealer: Sealer) -> Exchang
     whole = sorted(each for each in types if rights.whole(each, "s"))
     if len(whole) != 1:  # those of several would have to be put into one order
         raise Stopped(FORBIDDEN, "the history of more than what may be seen")
-    if not only(_OF_HISTORIES, interaction.parameters):
+    if not only(OF_HISTORIES, interaction.parameters):
         raise Stopped(NOT_SUPPORTED, "a history has no such parameter")
     return (yield from of_one_type(interaction, whole[0], rights, sealer, f"/{whole[0]}/_history"))
 
 
-def find(resource_type: str, criteria: Parameters, rights: Rights, most: int = 2) -> Exchange[list[Resource]]:
+def find(
+    resource_type: str, criteria: Parameters, rights: Rights, most: int = 2, *, for_certain: bool = False
+) -> Exchange[list[Resource]]:
     """Return the first *most* resources of *resource_type* that meet *criteria* and may be seen by a search.
 
-    Raises Stopped, as for a search of the same criteria.
+    A server may pass over a criterion, and then finds what does not meet it: what is found is held against each one as
+    far as that can be done, and with *for_certain* there is no other.  Raises Stopped, as for a search of the same
+    criteria.
     """
     asked = Interaction("search-type", f"/{resource_type}", type=resource_type, types=frozenset({resource_type}))
     plan = planned(replace(asked, parameters=criteria), rights)
-    some = yield from gathered(plan.sources, Place(), most, rights.server)
+    conditions = [
+        held(name, value, resource_type, rights.server.release) for name, value in criteria if name != _ORIGIN
+    ]
+    known = [each for each in conditions if each is not None]
+    if for_certain and len(known) < len(conditions):
+        raise Stopped(NOT_SUPPORTED, "a condition that nothing here can be held against")
+    sources = tuple(replace(each, keep=_meeting(known, each.keep, rights.server)) for each in plan.sources)
+    some = yield from gathered(sources, Place(), most, rights.server)
     return list(some.matches.values())
+
+
+def _meeting(conditions: list[Held], keep: Keep, server: Server) -> Keep:
+    """Return *keep* for those resources alone that all of *conditions* are true of."""
+
+    def kept(resource: Resource) -> Resource | None:
+        return keep(resource) if all(each(resource, server.bases) for each in conditions) else None
+
+    return kept
 
 
 def _may_see_everything(rights: Rights) -> bool:
@@ -137,11 +160,10 @@ def _searched(
     if asked_for.inclusions:
         some = yield from gathered(plan.sources, cursor.place, asked_for.count, server, to_end=to_end)
         beside = yield from included(some.matches, asked_for.inclusions, rights)
-        entries = [_written(each, "match", server) for each in some.matches.values()]
-        entries += [_written(each, "include", server) for each in beside]
+        entries = _written(some.matches.values(), "match", server) + _written(beside, "include", server)
     else:
         some = yield from gathered_octets(plan.sources, cursor.place, asked_for.count, server, to_end=to_end)
-        entries = [_entry(key, octets, "match", server) for key, octets in some.matches.items()]
+        entries = _entries(some.matches.items(), "match", server)
     total = some.total if is_first else cursor.total
     links = [("self", here)]
     if some.next is not None and asked_for.count:
@@ -164,21 +186,30 @@ def _read_again(cursor: Cursor, rights: Rights) -> Interaction:
 
 
 def _searchset(links: Iterable[tuple[str, str]], entries: list[bytes], total: int | None) -> Response:
+    """Return the Bundle with *entries*, which are those of :func:`_entries`."""
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     if total is not None:
         bundle["total"] = total
     bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
     body = written(bundle)
     if entries:
-        body = b'%b,"entry":[%b]}' % (body.removesuffix(b"}"), b",".join(entries))
+        entries[0] = b'%b,"entry":[%b' % (body.removesuffix(b"}"), entries[0].removeprefix(b","))
+        body = b"".join((*entries, b"]}"))
     return Response(200, (("content-type", JSON), ("cache-control", "no-store")), body)
 
 
-def _entry(key: Key, resource: bytes, mode: str, server: Server) -> bytes:
-    """Return an entry; neither a type nor an id has a character that JSON would have to escape, nor has a base URL."""
-    url = f"{server.base}/{key[0]}/{key[1]}"
-    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url.encode(), resource, mode.encode())
+def _entries(resources: Iterable[tuple[Key, bytes]], mode: str, server: Server) -> list[bytes]:
+    """Return the octets of entries, a comma before each, in pieces: a page may be long, and is put together once.
+
+    Neither a type nor an id has a character that JSON would have to escape, nor has a base URL.
+    """
+    base, end = server.base, b',"search":{"mode":"%b"}}' % mode.encode()
+    return [
+        piece
+        for (kind, id_), octets in resources
+        for piece in (f',{{"fullUrl":"{base}/{kind}/{id_}","resource":'.encode(), octets, end)
+    ]
 
 
-def _written(resource: Resource, mode: str, server: Server) -> bytes:
-    return _entry((resource["resourceType"], resource["id"]), written(resource), mode, server)
+def _written(resources: Iterable[Resource], mode: str, server: Server) -> list[bytes]:
+    return _entries([((each["resourceType"], each["id"]), written(each)) for each in resources], mode, server)

@@ -7,13 +7,13 @@ is asked whatever has to be decided.  It takes msgspec, of the extra ``jwt_guard
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec.structs import astuple
 
 from .compartment import nominated
 from .documents import read, written
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["VerbatimSheet", "read_verbatim"]
 
-_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9.-]{1,64}")
+_OF_IDS: Final = f"{ascii_letters}{digits}.-".encode("ascii")
+_LONGEST_ID: Final = 64
+_DOTS: Final = frozenset({".", ".."})  # which are no names in a path
 _KNOWN: Final = frozenset({"contained", "id", "resourceType"})
 _TOLD_BY_ID: Final = frozenset({"Bundle", "Patient"})
 """The types whose resources say by more than these few elements whether they may be seen, or what of them."""
 _MATCH: Final = "match"
+_KEY: Final = attrgetter("resourceType", "id")
+_BETWEEN: Final = b"\0"  # no value of JSON begins with it, or goes on after it, so what it joins comes apart in one way
 _WRONG: Final = (ValueError, RecursionError)  # msgspec's own errors are ValueErrors
 
 
@@ -42,29 +46,30 @@ class VerbatimSheet:
     """What of one page of the server's may be seen."""
 
     entries: tuple[tuple[Key, bytes], ...] = field(repr=False)
+    """The octets are parts of the page's own that can be joined and written as any are; ``bytes()`` makes a copy."""
     links: list[dict[str, Any]] = field(repr=False)
     """Those of the page, as they are."""
 
 
-class _Head(msgspec.Struct):
+# Nothing here refers to itself, and with so many of them the garbage collector would look at them again and again.
+
+
+class _Head(msgspec.Struct, gc=False):
     resourceType: str  # noqa: N815 - FHIR's name
     id: str = ""
     contained: msgspec.Raw = msgspec.Raw()
 
 
-_OWN: Final = 3
-
-
-class _Search(msgspec.Struct):
+class _Search(msgspec.Struct, gc=False):
     mode: str = "match"
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     resource: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     search: _Search | None = None
 
 
-class _Bundle(msgspec.Struct):
+class _Bundle(msgspec.Struct, gc=False):
     resourceType: str  # noqa: N815 - FHIR's name
     entry: list[_Entry] = []
     link: list[dict[str, Any]] = []
@@ -82,15 +87,14 @@ def read_verbatim(kind: str, rights: Rights, letter: str, body: bytes) -> Verbat
         bundle = _bundle(body)
         if bundle.resourceType != "Bundle":
             return None
-        seen = _Look(kind, rights, letter).seen
         found = [
-            seen(bytes(each.resource))
+            each.resource
             for each in bundle.entry
             if (each.search is None or each.search.mode == _MATCH) and each.resource is not msgspec.UNSET
         ]
+        return VerbatimSheet(tuple(_Look(kind, rights, letter).seen(found)), bundle.link)
     except _WRONG:
         return None
-    return VerbatimSheet(tuple([each for each in found if each is not None]), bundle.link)
 
 
 class _Look:
@@ -101,37 +105,53 @@ class _Look:
         of_scopes = [elements(scope, kind, release) for scope in rights.applying(kind, letter)]
         names = nominated(kind, release).union(*of_scopes)
         self._names = tuple(sorted(names - _KNOWN))
-        self._decode = _decoder(self._names)
-        self._is_told_by_id = kind in _TOLD_BY_ID or "id" in names
+        self._decode, self._said = _decoder(self._names)
         self._kind = kind
+        self._is_told_by_id = kind in _TOLD_BY_ID or "id" in names
         self._rights = rights
         self._letter = letter
-        self._verdicts: dict[tuple[bytes, ...], bool] = {}
 
-    def seen(self, octets: bytes) -> tuple[Key, bytes] | None:
-        """Return the resource that *octets* are, if it may be seen.  Raises ValueError where that is not plain."""
-        head = self._decode(octets)
-        if head.contained or self._is_told_by_id:
-            return self._slowly(octets)
-        if head.resourceType != self._kind or not _ID.fullmatch(head.id):
-            return None
-        said = tuple(map(bytes, astuple(head)[_OWN:]))
-        verdict = self._verdicts.get(said)
-        if verdict is None:
-            verdict = self._verdicts[said] = self._judged(said)
-        return ((self._kind, head.id), octets) if verdict else None
+    def seen(self, found: list[msgspec.Raw]) -> list[tuple[Key, bytes]]:
+        """Return the resources among *found* that may be seen.  Raises ValueError where one is not plain."""
+        # A thousand entries are a page, so whatever is done for each is done in as few steps as Python lets.
+        heads = list(map(self._decode, found))
+        said = list(map(_BETWEEN.join, map(self._said, heads)))
+        verdicts = {each: self._verdict(head) for each, head in dict(zip(said, heads, strict=True)).items()}
+        seen: list[tuple[Key, bytes]] = []
+        for key, raw, verdict in zip(map(_KEY, heads), found, map(verdicts.__getitem__, said), strict=True):
+            if verdict is None:
+                seen += self._looked_at(bytes(raw))
+            elif verdict:
+                seen.append((key, raw))
+        return seen if self._are_names(seen) else [each for each in seen if self._are_names([each])]
 
-    def _judged(self, said: tuple[bytes, ...]) -> bool:
-        """Return the verdict on a resource that says *said*, which is all that it depends on."""
-        pairs = [(name.encode(), value) for name, value in zip(self._names, said, strict=True) if value]
-        members = [b'"resourceType":"%b"' % self._kind.encode(), *(b'"%b":%b' % pair for pair in pairs)]
-        return filtered(_read(b"{%b}" % b",".join(members)), self._rights, self._letter) is not None
-
-    def _slowly(self, octets: bytes) -> tuple[Key, bytes] | None:
+    def _looked_at(self, octets: bytes) -> list[tuple[Key, bytes]]:
+        """Return the one resource that *octets* are, or what of it may be seen; none where nothing may be."""
         resource = _read(octets)
         key = key_of(resource)
         shown = filtered(resource, self._rights, self._letter) if key is not None and key[0] == self._kind else None
-        return None if key is None or shown is None else (key, written(shown))
+        return [] if key is None or shown is None else [(key, written(shown))]
+
+    def _are_names(self, seen: list[tuple[Key, bytes]]) -> bool:
+        """Say whether each of *seen* has a name that a server could give to a resource of this type."""
+        ids = [id_ for (_, id_), _ in seen]
+        text = "".join(ids)
+        return (
+            [kind for (kind, _), _ in seen].count(self._kind) == len(seen)
+            and text.isascii()
+            and not text.encode("ascii").translate(None, _OF_IDS)
+            and {0 < len(id_) <= _LONGEST_ID for id_ in ids} <= {True}
+            and ("." not in text or _DOTS.isdisjoint(ids))
+        )
+
+    def _verdict(self, head: Any) -> bool | None:  # noqa: ANN401 - a _Head with more members
+        """Say whether a resource that says the same as *head* may be seen; None: each is to be looked at for itself."""
+        contained, *said = self._said(head)
+        if contained or self._is_told_by_id:
+            return None
+        pairs = [(name.encode(), bytes(value)) for name, value in zip(self._names, said, strict=True) if value]
+        members = [b'"resourceType":"%b"' % self._kind.encode(), *(b'"%b":%b' % pair for pair in pairs)]
+        return filtered(_read(b"{%b}" % b",".join(members)), self._rights, self._letter) is not None
 
 
 def _read(octets: bytes) -> dict[str, Any]:
@@ -142,8 +162,13 @@ def _read(octets: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _decoder(names: tuple[str, ...]) -> Callable[[bytes], Any]:
-    """Return what reads a resource into a _Head that goes on with *names*; those that are not there are empty."""
+def _decoder(names: tuple[str, ...]) -> tuple[Callable[[msgspec.Raw], Any], Callable[[Any], tuple[msgspec.Raw, ...]]]:
+    """Return what reads a resource into a _Head that goes on with *names*, and what gives their values from that.
+
+    Before them is what the resource contains.  Those that are not there are empty.
+    """
     found = {f"element_{number}": name for number, name in enumerate(names)}
     fields = [(field, msgspec.Raw, msgspec.Raw()) for field in found]
-    return msgspec.json.Decoder(msgspec.defstruct("Head", fields, bases=(_Head,), rename=found)).decode
+    head = msgspec.defstruct("Head", fields, bases=(_Head,), rename=found, gc=False)
+    said = attrgetter("contained", *found) if found else lambda head: (head.contained,)
+    return msgspec.json.Decoder(head).decode, said

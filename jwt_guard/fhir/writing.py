@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ..access.fhir_references import read_reference
 from ..messages import Response
 from .answering import ACCEPT, etag_of, failed, found, located, shown, url_of, version_of
-from .compartment_tables import TABLES
 from .documents import read, read_list, written
 from .exchange import Answered, Asking, ask
 from .filtering import filtered, is_nobody_elses, left_out, others_named
@@ -36,6 +35,7 @@ __all__ = [
     "Write",
     "answered",
     "prepared",
+    "refuse_conditional_references",
     "resource_of",
     "told_of_kept",
     "write",
@@ -219,6 +219,11 @@ def _judge(new: dict[str, Any], rights: Rights, letter: str) -> None:
     """Raise Stopped where *new* may not be written."""
     if not rights.sees(new, letter) or not is_nobody_elses(new, rights, letter):
         raise Stopped(FORBIDDEN, "what would be there may not be written")
+    refuse_conditional_references(new)
+
+
+def refuse_conditional_references(new: dict[str, Any]) -> None:
+    """Raise Stopped where a reference in *new* is a search."""
     if has_conditional_reference(new):
         raise Stopped(NOT_SUPPORTED, "a reference is a search")
 
@@ -228,10 +233,12 @@ def _refuse_more_others(new: dict[str, Any], old: dict[str, Any], rights: Rights
 
     Who writes with a patient's scopes alone puts nothing into another one's record.
     """
-    if all(scope.context == "patient" for scope in rights.applying(new["resourceType"], letter)):
-        before = others_named(old, rights) if old else frozenset[str]()
-        if not others_named(new, rights) <= before:
-            raise Stopped(FORBIDDEN, "what would be there is another patient's as well")
+    if rights.sees_anybodys(new, letter):
+        return
+    before = others_named(old, rights) if old else None
+    named = others_named(new, rights)
+    if named is None or not named <= (before or frozenset()):
+        raise Stopped(FORBIDDEN, "what would be there is another patient's as well")
 
 
 def has_conditional_reference(new: dict[str, Any]) -> bool:
@@ -251,16 +258,15 @@ def has_conditional_reference(new: dict[str, Any]) -> bool:
 
 def _refuse_hopeless(type_: str, letter: str, rights: Rights) -> None:
     """Raise Stopped where no resource of *type_* could be one that *letter* is allowed on, whatever there is."""
-    server = rights.server
-    is_patients_only = all(scope.context == "patient" for scope in rights.applying(type_, letter))
-    is_of_nobody = type_ in server.shared_types or type_ not in TABLES[server.release]
-    if is_patients_only and (is_of_nobody or (type_, letter) == ("Patient", "d")):
+    if not rights.could_see(type_, letter):
         raise Stopped(FORBIDDEN, "patients' scopes do not write such resources")
 
 
-def _one(type_: str, criteria: Parameters, rights: Rights) -> Exchange[dict[str, Any] | None]:
+def _one(
+    type_: str, criteria: Parameters, rights: Rights, *, for_certain: bool = False
+) -> Exchange[dict[str, Any] | None]:
     """Return the one resource that *criteria* are true of, among those that may be seen; None: there is none."""
-    resources = yield from find(type_, criteria, rights)
+    resources = yield from find(type_, criteria, rights, for_certain=for_certain)
     if len(resources) > 1:
         raise Stopped(MANY, "the condition is true of many")
     return resources[0] if resources else None
@@ -271,7 +277,8 @@ def _by_its_id(interaction: Interaction, rights: Rights) -> Exchange[Interaction
     if interaction.criteria is None:
         return interaction
     type_ = str(interaction.type)
-    one = yield from _one(type_, interaction.criteria, rights)
+    # A server that passes over the condition finds just anything, and what is deleted says nothing of what was meant.
+    one = yield from _one(type_, interaction.criteria, rights, for_certain=interaction.kind == "delete")
     if one is None:
         raise Stopped(NOT_FOUND, "nothing meets the condition")
     return replace(interaction, id=one["id"], path=f"/{type_}/{one['id']}", criteria=None)

@@ -227,7 +227,7 @@ def test_conditions_of_an_entry_are_those_of_its_request() -> None:
     got = asked(
         "batch",
         batch(
-            entry("POST Observation", NEW, ifNoneExist="?code=x"),
+            entry("POST Observation", NEW, ifNoneExist="?subject=Patient/A"),
             entry("GET Observation/1", ifNoneMatch='W/"3"'),
             entry("PUT Observation/1", OWN, ifMatch='W/"2"'),
         ),
@@ -448,10 +448,10 @@ def test_reference_to_what_is_there_already_is_to_that() -> None:
     got = asked(
         "transaction",
         [
-            entry("POST Observation", NEW, URN, ifNoneExist="code=x"),
+            entry("POST Observation", NEW, URN, ifNoneExist="subject=Patient/A"),
             entry("POST Observation", related),
             entry("POST Observation", NEW, ifNoneExist="code=y"),
-            entry("POST Observation", NEW, ifNoneExist="code=x"),
+            entry("POST Observation", NEW, ifNoneExist="subject=Patient/A"),
         ],
         found,
         none,

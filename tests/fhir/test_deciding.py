@@ -84,12 +84,8 @@ def test_without_a_patient_in_context_there_is_none_to_be_read() -> None:
         ("s", "GET", "/?_type=Observation"),
         ("s", "GET", "/Patient/ann/Observation"),
         ("s", "GET", "/Observation/_history"),
-        ("c", "POST", "/Observation"),
-        ("u", "PUT", "/Observation/1"),
         ("d", "DELETE", "/Observation/1"),
         ("ds", "DELETE", "/Observation?status=final"),
-        ("rus", "PUT", "/Observation?status=final"),
-        ("ru", "PATCH", "/Observation/1"),
         ("c", "POST", "/Observation/$validate"),
         ("r", "GET", "/Observation/$lookup"),
     ],
@@ -106,6 +102,29 @@ def test_what_may_be_done_to_every_resource_of_a_type_may_pass(
         assert FORBIDDEN is decided(scope, target, method), scope
     assert FORBIDDEN is decided(f"{context}/Observation.{written}?status=final", target, method)
     assert FORBIDDEN is decided(f"patient/Observation.{written}", target, method)
+
+
+@pytest.mark.parametrize("context", ["user", "system"])
+@pytest.mark.parametrize(
+    ("letters", "method", "target"),
+    [
+        ("c", "POST", "/Observation"),
+        ("u", "PUT", "/Observation/1"),
+        ("rus", "PUT", "/Observation?status=final"),
+        ("ru", "PATCH", "/Observation/1"),
+    ],
+)
+def test_what_is_written_may_search_by_its_references(context: str, letters: str, method: str, target: str) -> None:
+    own = f"{context}/Observation.{letters}"
+
+    assert FORBIDDEN is decided(own, target, method)
+    assert decided(f"{own} {context}/*.s", target, method) is None
+    assert FORBIDDEN is decided(f"{own} patient/*.s", target, method)
+    assert FORBIDDEN is decided(f"{context}/*.s {own}?status=final", target, method)
+
+
+def test_the_content_of_a_binary_refers_to_nothing() -> None:
+    assert decided("system/Binary.c", "/Binary", "POST") is None
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,20 @@ def test_other_patients_are_named_where_a_resource_would_be_theirs_as_well() -> 
     elsewhere = "https://elsewhere.example/fhir/Patient/A"
     named = ["Patient/B", f"{BASE}/Patient/B", elsewhere, "Patient", "Patient/A", f"{UPSTREAM}/Patient/A/_history/2"]
     more = ["Practitioner/1", "#p", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"]
-    performers = [*map(reference, [*named, *more]), {"display": "B"}, "x"]
+    performers = [*map(reference, [*named, *more]), {"display": "B"}]
     resource = {**OWN, "performer": performers, "focus": [reference("Patient/C")]}
 
-    assert {"Patient/B", f"{BASE}/Patient/B", elsewhere, "Patient"} == others_named(resource, of("patient/*.cu"))
+    expected = {("performer*", each) for each in ("Patient/B", f"{BASE}/Patient/B", elsewhere, "Patient")}
+    temporary = {**OWN, "performer": [reference("urn:uuid:1")]}
+
+    assert frozenset(expected) == others_named(resource, of("patient/*.cu"))
+    assert frozenset({("performer*", "urn:uuid:1")}) == others_named(temporary, of(""), {"urn:uuid:1"})
     assert not others_named({"resourceType": "Task", "for": reference("Patient/B")}, of("patient/*.cu"))
+
+
+@pytest.mark.parametrize("performer", ["x", ["x"], [{"reference": 1}], {"reference": "Patient/B"}])
+def test_where_an_element_is_of_another_shape_nobody_knows_who_is_named(performer: Any) -> None:
+    assert others_named({**OWN, "performer": performer}, of("patient/*.cu")) is None
 
 
 # --- resources that hold others ----------------------------------------------------------------------

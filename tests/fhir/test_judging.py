@@ -167,10 +167,10 @@ CLIENT = (
     ("line", "scopes"),
     [
         ("PUT /Observation/1", "system/*.cruds"),
-        ("PUT /Observation/1", "user/Observation.ru"),
-        ("PATCH /Observation/1", "user/Observation.ru patient/Observation.u?code=x"),
+        ("PUT /Observation/1", "user/Observation.ru system/*.s"),
+        ("PATCH /Observation/1", "user/Observation.ru user/*.s patient/Observation.u?code=x"),
         ("DELETE /Observation/1", "system/Observation.d"),
-        ("PUT /Observation?code=x", "system/Observation.rus"),
+        ("PUT /Observation?code=x", "system/Observation.rus system/*.s"),
         ("DELETE /Observation?subject:Patient.name=x", "system/*.cruds"),
     ],
 )
@@ -222,7 +222,7 @@ def test_links_of_a_history_are_never_the_servers_own() -> None:
 
 def test_condition_of_a_create_goes_through() -> None:
     headers = (("If-None-Exist", "code=x"),)
-    asking = asked("POST /Observation", "system/Observation.crs", headers=headers).through
+    asking = asked("POST /Observation", "system/Observation.cr system/*.s", headers=headers).through
 
     assert (("if-none-exist", "code=x"),) == asking.headers
 
@@ -323,7 +323,8 @@ def test_head_of_what_is_judged_has_no_body() -> None:
         ("POST /", "", False),
         ("PUT /Observation/1", "patient/Observation.u", True),
         ("PUT /Observation/1", "user/Observation.u", True),
-        ("PUT /Observation/1", "user/Observation.ru", False),
+        ("PUT /Observation/1", "user/Observation.ru", True),
+        ("PUT /Observation/1", "user/Observation.ru user/*.s", False),
         ("PUT /Observation/1", "patient/Observation.r", False),
         ("POST /Observation", "patient/Observation.c", True),
         ("PATCH /Observation/1", "patient/Observation.u", True),

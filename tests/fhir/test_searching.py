@@ -348,9 +348,9 @@ def find_some(criteria: Parameters, *answers: Answered, rights: Rights = ALL, mo
 
 
 def test_what_meets_a_condition_is_found_as_by_a_search() -> None:
-    asked = find_some((("code", "1"),), bundle(of_b("b1"), of_a("a1"), of_a("a2"), of_a("a3")))
+    asked = find_some((("subject", "Patient/A"),), bundle(of_b("b1"), of_a("a1"), of_a("a2"), of_a("a3")))
 
-    assert ([of_a("a1"), of_a("a2")], ["GET /Observation?code=1&patient=Patient/A&_count=51"]) == (
+    assert ([of_a("a1"), of_a("a2")], ["GET /Observation?subject=Patient/A&patient=Patient/A&_count=51"]) == (
         asked.result,
         asked.lines,
     )

@@ -66,7 +66,7 @@ def test_what_may_be_seen_is_in_the_servers_own_octets() -> None:
     sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", body)
 
     assert sheet is not None
-    assert ((("Observation", "1"), octets),) == sheet.entries
+    assert [(("Observation", "1"), octets)] == [(key, bytes(each)) for key, each in sheet.entries]
     assert [] == sheet.links
 
 
@@ -103,12 +103,41 @@ def test_what_contains_others_is_handed_on_without_them() -> None:
     assert observation() == read(sheet.entries[0][1])
 
 
-@pytest.mark.parametrize("id_", ["..", ".", "a b", "é", "x" * 65, ""])
+@pytest.mark.parametrize("id_", ["..", ".", "a b", "é", "x" * 65, "", "a/b", "/", "a/", "a\n"])
 def test_who_has_no_name_that_a_server_could_give_is_left_out(id_: str) -> None:
-    sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", bundle(observation(id_)))
+    sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", bundle(observation(id_), observation("2")))
 
     assert sheet is not None
-    assert () == sheet.entries
+    assert [("Observation", "2")] == [key for key, _ in sheet.entries]
+
+
+def test_who_is_of_another_type_is_left_out() -> None:
+    others = bundle({**observation(), "resourceType": "Condition"}, observation("2"))
+    sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", others)
+
+    assert sheet is not None
+    assert [("Observation", "2")] == [key for key, _ in sheet.entries]
+
+
+def test_what_one_contains_says_nothing_of_the_next() -> None:
+    inside = {"resourceType": "Patient", "id": "p"}
+    containing, plain = observation("2", contained=[inside]), observation("3")
+    body = bundle(observation("1", "B", contained=[inside]), containing, plain, observation("4", "B"))
+    sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", body)
+
+    assert sheet is not None
+    assert [observation("2"), plain] == [read(bytes(octets)) for _, octets in sheet.entries]
+
+
+def test_what_one_says_in_one_element_is_not_what_another_says_in_the_next() -> None:
+    ours, theirs = {"reference": "Patient/A"}, {"reference": "Patient/B"}
+    first, second = observation("1", performer=[ours]), observation("2", performer=[theirs])
+    first["subject"], second["subject"] = theirs, ours
+    nobodys = {**observation("3", "B"), "performer": [theirs]}
+    sheet = read_verbatim("Observation", rights("patient/*.rs"), "s", bundle(first, second, nobodys))
+
+    assert sheet is not None
+    assert ["1", "2"] == [id_ for (_, id_), _ in sheet.entries]
 
 
 def test_without_the_extra_there_is_no_such_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +253,7 @@ def test_it_says_what_the_long_way_says(
     sheet = read_verbatim(kind, held, letter, body)
 
     if sheet is not None:
-        assert long_way(body, kind, held, letter) == [(key, read(octets)) for key, octets in sheet.entries]
+        assert long_way(body, kind, held, letter) == [(key, read(bytes(octets))) for key, octets in sheet.entries]
 
 
 @pytest.mark.parametrize(
@@ -245,4 +274,4 @@ def test_who_is_told_by_the_id_is_told_by_it_here_as_well(
     sheet = read_verbatim(kind, rights(scopes), "s", bundle(bad, good))
 
     assert sheet is not None
-    assert [((kind, good["id"]), written(good))] == list(sheet.entries)
+    assert [((kind, good["id"]), written(good))] == [(key, bytes(each)) for key, each in sheet.entries]

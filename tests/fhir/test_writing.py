@@ -127,7 +127,7 @@ def test_nothing_is_put_into_anothers_record_beside_ones_own(more: dict[str, Any
     assert FORBIDDEN is asked("POST /Observation", new(**more)).problem
     assert FORBIDDEN is asked("PUT /Observation/1", own(**more), answer(None, 404)).problem
     assert FORBIDDEN is asked("PUT /Observation/1", own(**more), answer(before)).problem
-    assert FORBIDDEN is asked("PUT /Observation?code=x", new(**more), found()).problem
+    assert FORBIDDEN is asked("PUT /Observation?status=final", new(**more), found()).problem
     patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in more.items()]
     assert FORBIDDEN is asked("PATCH /Observation/1", patch, answer(before), headers=(PATCH,)).problem
 
@@ -263,7 +263,7 @@ def test_client_may_prefer_less(prefer: str, is_whole: bool) -> None:
 
 # --- conditional create ------------------------------------------------------------------------------
 
-CONDITION = (("If-None-Exist", "code=x"),)
+CONDITION = (("If-None-Exist", "status=final"),)
 
 
 def test_nothing_is_created_where_there_is_one_that_may_be_seen() -> None:
@@ -276,7 +276,7 @@ def test_nothing_is_created_where_there_is_one_that_may_be_seen() -> None:
 def test_what_others_have_does_not_keep_it_from_being_created() -> None:
     got = asked("POST /Observation", new(), found(others()), answer(None, 201), headers=CONDITION)
 
-    assert ("code", "x") in got.askings[0].query
+    assert ("status", "final") in got.askings[0].query
     assert ("patient", "Patient/A") in got.askings[0].query
     assert "if-none-exist" not in last(got)
     assert got.response.status == 201
@@ -454,7 +454,7 @@ def test_who_may_not_read_writes_all_of_it() -> None:
 
 
 def test_update_of_the_one_that_meets_a_condition_is_one_by_its_id() -> None:
-    got = asked("PUT /Observation?code=x", new(), found(stored()), answer(stored()), answer(stored()))
+    got = asked("PUT /Observation?status=final", new(), found(stored()), answer(stored()), answer(stored()))
 
     assert ["GET /Observation", "GET /Observation/1", "PUT /Observation/1"] == [
         each.split("?")[0] for each in got.lines
@@ -464,21 +464,21 @@ def test_update_of_the_one_that_meets_a_condition_is_one_by_its_id() -> None:
 
 
 def test_update_of_many_is_none() -> None:
-    assert MANY is asked("PUT /Observation?code=x", new(), found(stored(), stored(id="2"))).problem
+    assert MANY is asked("PUT /Observation?status=final", new(), found(stored(), stored(id="2"))).problem
 
 
 def test_update_where_nothing_meets_the_condition_creates_something() -> None:
-    got = asked("PUT /Observation?code=x", new(), found(others()), answer(None, 201))
+    got = asked("PUT /Observation?status=final", new(), found(others()), answer(None, 201))
 
     assert "POST /Observation" == got.lines[-1]
-    assert FORBIDDEN is asked("PUT /Observation?code=x", new(subject=reference("Patient/B")), found()).problem
-    assert NOT_FOUND is asked("PUT /Observation?code=x", new(), found(), server=KEEPS).problem
-    assert NOT_FOUND is asked("PUT /Observation?code=x", new(), found(), headers=(("If-Match", 'W/"1"'),)).problem
+    assert FORBIDDEN is asked("PUT /Observation?status=final", new(subject=reference("Patient/B")), found()).problem
+    assert NOT_FOUND is asked("PUT /Observation?status=final", new(), found(), server=KEEPS).problem
+    assert NOT_FOUND is asked("PUT /Observation?status=final", new(), found(), headers=(("If-Match", 'W/"1"'),)).problem
 
 
 def test_update_with_an_id_is_of_that_one_or_of_none() -> None:
-    assert UNREADABLE is asked("PUT /Observation?code=x", own(id="2"), found(stored())).problem
-    assert NOT_SUPPORTED is asked("PUT /Observation?code=x", own(id="2"), found()).problem
+    assert UNREADABLE is asked("PUT /Observation?status=final", own(id="2"), found(stored())).problem
+    assert NOT_SUPPORTED is asked("PUT /Observation?status=final", own(id="2"), found()).problem
 
 
 def test_what_may_be_found_and_not_changed_is_not() -> None:
@@ -487,7 +487,7 @@ def test_what_may_be_found_and_not_changed_is_not() -> None:
 
     assert (
         FORBIDDEN
-        is asked("PUT /Observation?code=x", document, found(stored()), answer(stored()), scopes=scopes).problem
+        is asked("PUT /Observation?status=final", document, found(stored()), answer(stored()), scopes=scopes).problem
     )
 
 
@@ -570,10 +570,12 @@ def test_what_is_no_patch_is_not_begun(document: Any) -> None:
 
 
 def test_patch_of_the_one_that_meets_a_condition() -> None:
-    got = asked("PATCH /Observation?code=x", AMEND, found(stored()), answer(stored()), answer(own()), headers=(PATCH,))
+    got = asked(
+        "PATCH /Observation?status=final", AMEND, found(stored()), answer(stored()), answer(own()), headers=(PATCH,)
+    )
 
     assert "PUT /Observation/1" == got.lines[-1]
-    assert NOT_FOUND is asked("PATCH /Observation?code=x", AMEND, found(others()), headers=(PATCH,)).problem
+    assert NOT_FOUND is asked("PATCH /Observation?status=final", AMEND, found(others()), headers=(PATCH,)).problem
 
 
 # --- delete ------------------------------------------------------------------------------------------
@@ -607,13 +609,13 @@ def test_shared_types_are_not_patched(line: str) -> None:
 
 def test_deletion_of_the_one_that_meets_a_condition_and_of_no_other() -> None:
     got = asked(
-        "DELETE /Observation?code=x", None, found(others(id="2"), stored()), answer(stored()), answer(None, 204)
+        "DELETE /Observation?status=final", None, found(others(id="2"), stored()), answer(stored()), answer(None, 204)
     )
 
     assert "DELETE /Observation/1" == got.lines[-1]
-    assert MANY is asked("DELETE /Observation?code=x", None, found(stored(), stored(id="2"))).problem
-    assert NOT_FOUND is asked("DELETE /Observation?code=x", None, found(others())).problem
-    assert FORBIDDEN is asked("DELETE /Observation?code=x", None, scopes="patient/Observation.d").problem
+    assert MANY is asked("DELETE /Observation?status=final", None, found(stored(), stored(id="2"))).problem
+    assert NOT_FOUND is asked("DELETE /Observation?status=final", None, found(others())).problem
+    assert FORBIDDEN is asked("DELETE /Observation?status=final", None, scopes="patient/Observation.d").problem
 
 
 def test_origin_of_what_is_there_counts() -> None:
