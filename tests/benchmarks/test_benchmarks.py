@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import jwt_guard
-from benchmarks import calling, compiled, doors, gateway, hot, memory, served
+from benchmarks import calling, compiled, doors, fhir, gateway, hot, memory, served
 from benchmarks.__main__ import SUITES
 from benchmarks.drawing import chart, table
 from benchmarks.rounds import Batches, Line, Middle, in_turn, middle
+from tests.live import fhir_servers
 
 HERE = Path(__file__).parents[2]
 GOALS = [
@@ -212,6 +213,40 @@ def test_the_gateway_is_held_to_nginx_and_envoy(monkeypatch: pytest.MonkeyPatch)
     )
     monkeypatch.setattr(gateway, "measured", lambda _: {})
     assert [] == SUITES["gateway"](25, draw=False), "no wrk, no row"
+
+
+def test_searches_of_a_real_server_are_measured_through_the_fhir_guard() -> None:
+    if not (fhir_servers.is_installed() and Path("/proc/self/schedstat").exists()):
+        pytest.skip("sekmet-fhir cannot be had, or the system does not tell of CPU times")
+    told = {what: (figure, goal, reached) for what, figure, goal, reached in fhir.rows(QUICK)}
+
+    assert [
+        "FHIR: a search of 50 entries before sekmet-fhir, with the extra",
+        "FHIR: a search, all one patient's, with the extra",
+        "FHIR: a search, every third another's, with the extra",
+    ] == [what for what, (_, _, reached) in told.items() if reached is not None]
+    assert 14 == len(told)
+    assert all(re.match(r"\d+\.\d", figure) for figure, _, _ in told.values()), told
+
+
+def test_the_fhir_guard_is_held_to_a_share_of_the_servers_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(ours: float) -> tuple[str, bool | None]:
+        found = {fhir._DIRECTLY: [fhir._Cost(2, 0, 3)] * 5, fhir._WITH: [fhir._Cost(9, ours, 4)] * 5}
+        monkeypatch.setattr(fhir, "_costs", lambda *_: found)
+        ((_, figure, _, reached),) = fhir._before_a_server(25)
+        return figure, reached
+
+    monkeypatch.setattr(fhir, "is_installed", lambda: True)
+
+    assert ("15.0% (15.0% to 15.0%), 0.30 ms beside 2.00 ms; on the wall 4.0 ms after 3.0 ms", True) == told(0.3)
+    assert told(0.31)[1] is False
+    monkeypatch.setattr(fhir, "is_installed", lambda: False)
+    assert None is fhir._before_a_server(25)[0][3]
+
+
+def test_a_searchset_that_is_not_filtered_as_it_should_be_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="666 entries were found, not 1000"):
+        fhir._searching("patient/*.rs", fhir._searchset(3), 1_000)
 
 
 def test_contestants_take_turns_and_the_order_is_turned_round() -> None:
