@@ -506,11 +506,16 @@ def test_a_bug_of_the_judge_is_no_answer_and_its_words_are_not_logged(
     assert "Bob" not in caplog.text
 
 
+def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what the guard has logged; others may log as well, where a test before has told them to."""
+    return [record for record in caplog.records if record.name == "jwt_guard"]
+
+
 def test_what_is_refused_is_one_line_in_the_log_that_names_nobody(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "jwt_guard")
     ask = client(guarded())
     response = ask("DELETE", "/fhir/Patient/ann-the-patient?x=secret", headers=authorized(**ANN))
-    (record,) = caplog.records
+    (record,) = ours(caplog)
 
     assert response.headers["x-jwt-guard-id"] in record.getMessage()
     assert "'DELETE' /fhir/Patient/*" in record.getMessage()
@@ -519,7 +524,9 @@ def test_what_is_refused_is_one_line_in_the_log_that_names_nobody(caplog: pytest
     ask("GET", "/fhir/something-of-ann", headers=authorized())
     ask("GET", "/fhir/../ann-the-patient", headers=authorized())
 
-    assert "ann" not in caplog.text.replace("api.example", "")
+    assert 2 == len(ours(caplog))
+    for record in ours(caplog):
+        assert "ann" not in record.getMessage()
 
 
 def test_a_client_that_has_gone_is_not_answered() -> None:

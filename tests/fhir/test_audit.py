@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import stat
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ from jwt_guard.fhir.server import Server
 from jwt_guard.messages import PlainRequest
 from tests.support.fhir_app import asgi_of, client
 from tests.support.fhir_double import FhirDouble
-from tests.support.minting import MINTED, NOW, claims, guard, mint
+from tests.support.minting import NOW, claims, guard, mint
 from tests.support.proxied import serving
 
 if TYPE_CHECKING:
@@ -162,6 +163,11 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     assert [1] == [each["n"] for each in lines(tmp_path / "audit.1")]
 
 
+def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what the guard has logged; others may log as well, where a test before has told them to."""
+    return [record for record in caplog.records if record.name == "jwt_guard"]
+
+
 def test_what_cannot_be_kept_is_said_once_in_a_while_and_refused_where_it_has_to_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,7 +176,7 @@ def test_what_cannot_be_kept_is_said_once_in_a_while_and_refused_where_it_has_to
     for _ in range(3):
         trail.record({"secret": "Bob"})
 
-    assert 1 == len(caplog.records)
+    assert 1 == len(ours(caplog))
     assert "Bob" not in caplog.text
     with pytest.raises(Unrecorded):
         AuditFile(path, required=True).record({})
@@ -288,7 +294,7 @@ def test_an_event_that_is_not_taken_is_one_line_in_the_log(
     with serving(receiver) as port:
         run(f"http://127.0.0.1:{port}", do, required=True)
 
-    assert ["1 audit events are not kept"] == [record.getMessage()[:27] for record in caplog.records]
+    assert ["1 audit events are not kept"] == [record.getMessage()[:27] for record in ours(caplog)]
     assert "answered 400" in caplog.text
     assert "Bob" not in caplog.text
 
@@ -373,16 +379,16 @@ ANN = {"scope": "patient/*.rs", "patient": "ann"}
 def test_there_is_one_event_of_each_decision_and_no_token_in_it(
     method: str, target: str, given: dict[str, Any], outcome: str, what: str
 ) -> None:
-    trail = Kept()
-    guarded(trail)(method, target, headers=headers(**given))
+    trail, sent = Kept(), headers(**given)
+    guarded(trail)(method, target, headers=sent)
     (event,) = trail.events
 
     assert outcome == event["outcome"]
     assert what in [entity["what"]["reference"] for entity in event["entity"]]
     assert event["recorded"].startswith("2027-01-15")
     assert NOW == 1_800_000_000
-    text = json.dumps(event)
-    assert not any(token in text or token.split(".")[2] in text for token in MINTED if token.count(".") == 2)
+    for part in sent["authorization"].removeprefix("Bearer ").split("."):
+        assert part not in json.dumps(event)
 
 
 def test_what_is_for_everybody_is_no_decision() -> None:
