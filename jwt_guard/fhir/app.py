@@ -229,7 +229,7 @@ class FhirGuard:
         if body is not None and isinstance(interaction, Refusal):
             about.form = body.decode("latin-1")
             about.interaction = read_interaction(request, about.form, self.server.surface)
-        result = await self._run(judge(request, rights, self._sealer, body), client)
+        result = await self._run(judge(request, rights, self._sealer, body, about.interaction), client)
         is_of_capabilities = isinstance(interaction, Interaction) and interaction.kind == "capabilities"
         if is_of_capabilities and isinstance(result, Through):
             return await self._capabilities(result.asking, client)

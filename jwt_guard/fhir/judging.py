@@ -46,13 +46,21 @@ _OF_THE_CLIENT: Final = (
 """The client's headers that go on with what nobody has to look at."""
 
 
-def judge(request: Request, rights: Rights, sealer: Sealer, body: bytes | None) -> Exchange[Result]:
+def judge(
+    request: Request,
+    rights: Rights,
+    sealer: Sealer,
+    body: bytes | None,
+    interaction: Interaction | Refusal | None = None,
+) -> Exchange[Result]:
     """Return what the client gets for *request*, its path counted from the base URL.
 
-    *body* is there where :func:`wants_body` says that it is wanted, and for a search by POST.  Raises Stopped.
+    *body* is there where :func:`wants_body` says that it is wanted, and for a search by POST.  *interaction* is what
+    *request* was read as, with the form that *body* is, where the caller has read it.  Raises Stopped.
     """
-    form = (body or b"").decode("latin-1") if request.path.rstrip("/").endswith("/_search") else None
-    interaction = read_interaction(request, form, rights.server.surface)
+    if interaction is None:
+        form = (body or b"").decode("latin-1") if request.path.rstrip("/").endswith("/_search") else None
+        interaction = read_interaction(request, form, rights.server.surface)
     if isinstance(interaction, Refusal):
         raise refused(interaction, rights)
     if not is_allowed(interaction, rights):
