@@ -506,6 +506,21 @@ def test_a_bug_of_the_judge_is_no_answer_and_its_words_are_not_logged(
     assert "Bob" not in caplog.text
 
 
+@pytest.mark.parametrize(("scope", "found"), [(ALL, ["ann", "bob"]), ("patient/*.rs", ["ann"])])
+def test_a_search_by_post_is_what_its_form_says(scope: str, found: list[str]) -> None:
+    ask = client(guarded())
+    sent = {**authorized(scope, patient="ann"), "content-type": "application/x-www-form-urlencoded"}
+
+    def ids(form: str) -> list[str]:
+        response = ask("POST", "/fhir/Patient/_search", headers=sent, content=form)
+        assert 200 == response.status_code
+        return sorted(each["resource"]["id"] for each in response.json().get("entry", []))
+
+    assert found == ids("")
+    assert ["ann"] == ids("_id=ann")
+    assert [] == ids("_id=nobody")
+
+
 def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return what the guard has logged; others may log as well, where a test before has told them to."""
     return [record for record in caplog.records if record.name == "jwt_guard"]
